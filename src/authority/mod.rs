@@ -1,0 +1,12 @@
+//! The daemon that owns the truth: services' manifests, organizations, members, credentials, feed.
+
+pub mod access;
+pub mod app;
+pub mod config;
+pub mod credentials;
+pub mod http;
+pub mod init;
+pub mod keys;
+pub mod manifests;
+pub mod organizations;
+pub mod users;

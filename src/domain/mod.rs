@@ -1,0 +1,27 @@
+//! What exists, in the words of the field. Pure: no I/O, no clock, no randomness, no SQL, no HTTP.
+
+pub mod change;
+pub mod client;
+pub mod decision;
+pub mod ids;
+pub mod member;
+pub mod names;
+pub mod organization;
+pub mod permission;
+pub mod role;
+pub mod secret;
+pub mod time;
+pub mod user;
+
+pub use change::{Chain, Epoch, FeedName, FreshnessToken, Position, Revision};
+pub use client::{ClientIdentifier, ClientKind, Scope, Scopes};
+pub use decision::{Decision, Freshness};
+pub use ids::{
+    ClientId, GrantId, MemberId, OrganizationId, PermissionId, RoleId, SessionId, SidecarId, UserId,
+};
+pub use names::{
+    ActionName, NameError, PermissionKey, ResourceName, RoleKey, RoleName, ServiceName,
+};
+pub use organization::{OrganizationName, Slug};
+pub use secret::{PlainToken, Secret, TokenDigest};
+pub use time::Timestamp;

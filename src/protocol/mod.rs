@@ -1,0 +1,9 @@
+//! Bytes to types and back, for everything that leaves the process. Pure; every parser is fuzzable.
+
+pub mod authzen;
+pub mod feed;
+pub mod jose;
+pub mod manifest;
+pub mod oauth;
+pub mod organizations;
+pub mod problem;

@@ -1,0 +1,74 @@
+//! Time, read here and nowhere else.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use crate::domain::Timestamp;
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The wall clock: for expiry and records, never for measuring freshness.
+    fn now(&self) -> Timestamp;
+
+    /// Time since the machine started, going on while it is suspended (`CLOCK_BOOTTIME`): for
+    /// staleness.
+    fn since_boot(&self) -> Duration;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        Timestamp::from_unix_micros(
+            time.tv_sec
+                .saturating_mul(1_000_000)
+                .saturating_add(time.tv_nsec / 1000),
+        )
+    }
+
+    fn since_boot(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or(0),
+            u32::try_from(time.tv_nsec).unwrap_or(0),
+        )
+    }
+}
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: AtomicI64,
+    boot: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`, an hour after boot.
+    pub const fn at(now: Timestamp) -> Self {
+        Self {
+            now: AtomicI64::new(now.unix_micros()),
+            boot: AtomicI64::new(3_600_000_000),
+        }
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.now.fetch_add(micros, Ordering::SeqCst);
+        self.boot.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    fn since_boot(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.boot.load(Ordering::SeqCst)).unwrap_or(0))
+    }
+}

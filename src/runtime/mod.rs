@@ -1,0 +1,15 @@
+//! The edge of the process: the only place that asks the system for time, chance, files, sockets
+//! and signals.
+
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod limits;
+pub mod listen;
+pub mod serve;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

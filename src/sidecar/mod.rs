@@ -1,0 +1,9 @@
+//! The daemon beside every service: a copy of the authorization tables, and answers from it.
+
+pub mod app;
+pub mod cache;
+pub mod config;
+pub mod decide;
+pub mod follow;
+pub mod http;
+pub mod view;

@@ -1,0 +1,72 @@
+//! The only place with SQL.
+//!
+//! One [`Store`] over two engines. Work is a closure over a [`Tx`]: it commits on `Ok`, rolls back
+//! on `Err`, and may run again after a conflict, so ids and tokens are minted before it and mail is
+//! sent after it. Every [`Store::write`] that touched a replicated table seals exactly one feed
+//! frame in the same transaction; triggers note what changed, so no caller can forget to.
+//!
+//! One file per noun: functions over `&mut dyn Tx` that speak `domain` types. [`replicated`] says
+//! which tables travel; [`replica`] is the sidecar's copy of them.
+
+#[cfg(feature = "authority")]
+pub mod audit;
+#[cfg(feature = "authority")]
+pub mod clients;
+#[cfg(feature = "authority")]
+pub mod driver;
+pub mod error;
+#[cfg(feature = "authority")]
+pub mod feed;
+#[cfg(feature = "authority")]
+pub mod installation;
+#[cfg(feature = "authority")]
+pub mod keys;
+#[cfg(feature = "authority")]
+pub mod manifests;
+#[cfg(feature = "authority")]
+pub mod members;
+#[cfg(feature = "authority")]
+pub mod migrate;
+#[cfg(feature = "authority")]
+pub mod organizations;
+#[cfg(feature = "authority")]
+pub mod permissions;
+pub mod replica;
+pub mod replicated;
+#[cfg(feature = "authority")]
+pub mod roles;
+#[cfg(feature = "authority")]
+pub mod sidecars;
+#[cfg(feature = "authority")]
+pub mod users;
+pub mod value;
+
+pub use error::StoreError;
+pub use value::{Row, Val};
+
+/// One transaction, on either engine. SQL is portable: `?1`-style parameters, no `now()`, no
+/// `RETURNING` inside a CTE, no arrays in expressions, no `INSERT OR REPLACE`.
+#[cfg(feature = "authority")]
+pub trait Tx {
+    /// Runs a statement and tells how many rows it touched.
+    fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError>;
+
+    /// Runs a query (or a statement with `RETURNING`) and returns its rows.
+    fn rows(&mut self, sql: &str, params: &[Val]) -> Result<Vec<Row>, StoreError>;
+
+    /// Guards an invariant over several rows until the transaction ends: a row lock on PostgreSQL;
+    /// on SQLite the single writer is the lock. Take it before reading what the invariant is about.
+    fn lock(&mut self, entity: Lock) -> Result<(), StoreError>;
+}
+
+/// What [`Tx::lock`] can guard.
+#[cfg(feature = "authority")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// An organization: "the last owner stays".
+    Organization(crate::domain::OrganizationId),
+    /// A service's manifest: one sync at a time.
+    Service(crate::domain::ServiceName),
+    /// A client: its secrets and state.
+    Client(crate::domain::ClientId),
+}

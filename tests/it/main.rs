@@ -1,0 +1,18 @@
+//! The one integration binary: it links once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may panic; their names are their documentation"
+)]
+
+mod authority;
+mod replication;
+mod sidecar;
+mod stack;
+mod store;
+mod support;
+mod tidy;
