@@ -1,1 +1,211 @@
-//! Wire form: jose.
+//! Wire form of tokens and public keys: RFC 9068 access-token claims, RFC 7517 key sets.
+//!
+//! Types and their JSON only. Who signs and who checks is `crypto::sign`; a claim means nothing
+//! until that has said yes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    ClientIdentifier, GrantId, OrganizationId, Scopes, SessionId, Timestamp, UserId,
+};
+
+/// The `typ` header of an access token (RFC 9068 §2.1). An ID token has another, so one can never
+/// stand in for the other.
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// Who a token is for (`aud`): one text or a list of them (RFC 7519 §4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One audience, as Doorward writes it.
+    One(String),
+    /// Several, as others may.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `audience` is meant, by exact comparison.
+    pub fn names(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
+/// The claims of an access token (RFC 9068 §2.2). Ids only: roles are resolved where they are
+/// needed, so tokens stay small and a revocation does not wait for one to expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenClaims {
+    /// The authority's issuer URL.
+    pub iss: String,
+    /// A user's id; a client's `client_id` when the client speaks for itself.
+    pub sub: String,
+    /// Who may accept it.
+    pub aud: Audience,
+    /// Refused from this second on.
+    pub exp: i64,
+    /// When it was made.
+    pub iat: i64,
+    /// Not yet valid before this second, if present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// Its own id, for the log.
+    pub jti: String,
+    /// The client it was issued to.
+    pub client_id: ClientIdentifier,
+    /// What it may be used for, space-delimited.
+    #[serde(default)]
+    pub scope: String,
+    /// The subject's token epoch when it was made: a higher one in the store revokes it.
+    pub dw_epoch: i64,
+    /// The client's token epoch, when the subject is a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dw_client_epoch: Option<i64>,
+    /// The one organization it is bound to, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dw_org: Option<OrganizationId>,
+    /// The login session it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
+    /// The grant it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<GrantId>,
+}
+
+/// Whom a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A person, through the client of `client_id`.
+    User(UserId),
+    /// The client itself.
+    Client,
+}
+
+impl AccessTokenClaims {
+    /// Whom the token speaks for; `None` when `sub` is neither the client nor a user id.
+    ///
+    /// A token whose `sub` is its `client_id` is always the client's own, so that a client which
+    /// managed to be named like a user's id would still not be that user.
+    pub fn subject(&self) -> Option<Subject> {
+        if self.sub == self.client_id.as_str() {
+            Some(Subject::Client)
+        } else {
+            self.sub.parse().ok().map(Subject::User)
+        }
+    }
+
+    /// The scopes; `None` when the claim is no list of scopes.
+    pub fn scopes(&self) -> Option<Scopes> {
+        Scopes::parse(&self.scope).ok()
+    }
+
+    /// When it stops working.
+    pub const fn expires_at(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.exp)
+    }
+}
+
+/// A public key (RFC 7517), as far as Doorward makes and reads them: P-256 and Ed25519.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jwk {
+    /// `EC` or `OKP`.
+    pub kty: String,
+    /// `P-256` or `Ed25519`.
+    pub crv: String,
+    /// The (first) coordinate, base64url.
+    pub x: String,
+    /// The second coordinate of an `EC` key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
+    /// The key's name in token headers.
+    pub kid: String,
+    /// `sig`.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// `ES256` or `EdDSA`.
+    pub alg: String,
+}
+
+/// A set of public keys: the body of `/.well-known/jwks.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JwkSet {
+    /// The keys.
+    pub keys: Vec<Jwk>,
+}
+
+impl fmt::Display for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} `{}`", self.kty, self.crv, self.kid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(sub: &str) -> AccessTokenClaims {
+        serde_json::from_value(serde_json::json!({
+            "iss": "https://id.example", "sub": sub, "aud": "https://id.example", "exp": 20,
+            "iat": 10, "jti": "a", "client_id": "billing", "scope": "b a", "dw_epoch": 3,
+            "unknown": true,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_subject_is_a_user_only_when_it_is_not_the_client() {
+        let user = "0198c0de-0000-7000-8000-000000000001";
+        assert_eq!(claims("billing").subject(), Some(Subject::Client));
+        assert_eq!(
+            claims(user).subject(),
+            Some(Subject::User(user.parse().unwrap()))
+        );
+        assert_eq!(claims("somebody").subject(), None);
+        let mut impostor = claims(user);
+        impostor.client_id = user.parse().unwrap();
+        assert_eq!(impostor.subject(), Some(Subject::Client));
+    }
+
+    #[test]
+    fn claims_round_trip_and_say_nothing_they_do_not_hold() {
+        let text = serde_json::to_string(&claims("billing")).unwrap();
+        assert!(!text.contains("sid") && !text.contains("null"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<AccessTokenClaims>(&text).unwrap(),
+            claims("billing")
+        );
+        assert_eq!(claims("billing").scopes().unwrap().to_string(), "a b");
+    }
+
+    #[test]
+    fn an_audience_is_compared_whole() {
+        let many: Audience = serde_json::from_str(r#"["https://a", "https://b"]"#).unwrap();
+        assert!(many.names("https://b") && !many.names("https://"));
+        assert!(!Audience::One("https://a".into()).names("https://a/"));
+    }
+
+    #[test]
+    fn claims_that_lack_a_required_one_are_refused() {
+        let whole = serde_json::to_value(claims("billing")).unwrap();
+        for name in [
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "jti",
+            "client_id",
+            "dw_epoch",
+        ] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(name);
+            assert!(
+                serde_json::from_value::<AccessTokenClaims>(part).is_err(),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! ES256 over access tokens (RFC 9068).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use zeroize::Zeroizing;
+
+use crate::domain::Timestamp;
+use crate::protocol::jose::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Jwk, JwkSet};
+
+use super::super::digest::sha256;
+use super::KeyError;
+
+/// How far the clocks of issuer and verifier may differ before a token counts as expired.
+pub const LEEWAY: Duration = Duration::from_secs(5);
+
+/// Signs access tokens with one P-256 key.
+pub struct AccessTokenSigner {
+    key: EncodingKey,
+    header: Header,
+    jwk: Jwk,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl AccessTokenSigner {
+    /// A new key from the machine's randomness.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Failed`] if the library has none.
+    pub fn generate() -> Result<Self, KeyError> {
+        let der =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .map_err(|_| KeyError::Failed)?;
+        Self::from_pkcs8(der.as_ref())
+    }
+
+    /// Reads what [`Self::to_pkcs8`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Private`] for anything else.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
+            .map_err(|_| KeyError::Private)?;
+        // SEC 1 §2.3.3: 0x04, then both coordinates of 32 bytes.
+        let [0x04, coordinates @ ..] = pair.public_key().as_ref() else {
+            return Err(KeyError::Private);
+        };
+        let (x, y) = coordinates.split_at_checked(32).ok_or(KeyError::Private)?;
+        let jwk = p256_jwk(x, y);
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
+        header.kid = Some(jwk.kid.clone());
+        Ok(Self {
+            key: EncodingKey::from_ec_der(der),
+            header,
+            jwk,
+            pkcs8: Zeroizing::new(der.to_vec()),
+        })
+    }
+
+    /// The private key as PKCS#8, to be sealed and stored.
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.clone()
+    }
+
+    /// The public half; its `kid` is the RFC 7638 thumbprint.
+    pub const fn jwk(&self) -> &Jwk {
+        &self.jwk
+    }
+
+    /// Writes and signs a token.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Failed`] if the library refuses.
+    pub fn sign(&self, claims: &AccessTokenClaims) -> Result<String, KeyError> {
+        jsonwebtoken::encode(&self.header, claims, &self.key).map_err(|_| KeyError::Failed)
+    }
+}
+
+impl fmt::Debug for AccessTokenSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessTokenSigner({})", self.jwk.kid)
+    }
+}
+
+fn p256_jwk(x: &[u8], y: &[u8]) -> Jwk {
+    let (x, y) = (BASE64URL_NOPAD.encode(x), BASE64URL_NOPAD.encode(y));
+    // RFC 7638 §3.2: the required members in order, without white space.
+    let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    Jwk {
+        kty: "EC".to_owned(),
+        crv: "P-256".to_owned(),
+        x,
+        y: Some(y),
+        kid: BASE64URL_NOPAD.encode(&sha256(canonical.as_bytes())),
+        usage: "sig".to_owned(),
+        alg: "ES256".to_owned(),
+    }
+}
+
+/// Why a token is not accepted. For the log and for counters: whoever presented it learns only
+/// `invalid_token`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not three parts of base64url JSON with the claims of an access token.
+    #[error("the token is malformed")]
+    Malformed,
+    /// The `typ` header is not `at+jwt`: an ID token, for example.
+    #[error("the token is not an access token")]
+    WrongType,
+    /// Signed with something else than ES256, or not signed.
+    #[error("the token's algorithm is not accepted")]
+    Algorithm,
+    /// The `kid` names no key of this issuer.
+    #[error("the token's key is unknown")]
+    UnknownKey,
+    /// The signature is not that key's.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// Issued by somebody else.
+    #[error("the token is another issuer's")]
+    Issuer,
+    /// Meant for somebody else.
+    #[error("the token is meant for another audience")]
+    Audience,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` lies ahead.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+}
+
+/// What a verifier wants a token to say.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// `iss`, compared whole.
+    pub issuer: &'a str,
+    /// One of `aud`.
+    pub audience: &'a str,
+    /// The present, by the wall clock.
+    pub now: Timestamp,
+}
+
+/// Checks access tokens against a set of public keys.
+#[derive(Clone)]
+pub struct AccessTokenVerifier {
+    keys: HashMap<String, DecodingKey>,
+    validation: Validation,
+}
+
+impl AccessTokenVerifier {
+    /// Takes the P-256 keys of `set`; other kinds are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Public`] if a P-256 key is damaged.
+    pub fn new(set: &JwkSet) -> Result<Self, KeyError> {
+        let mut keys = HashMap::new();
+        for jwk in set.keys.iter().filter(|jwk| jwk.crv == "P-256") {
+            let y = jwk.y.as_deref().ok_or(KeyError::Public)?;
+            let key = DecodingKey::from_ec_components(&jwk.x, y).map_err(|_| KeyError::Public)?;
+            keys.insert(jwk.kid.clone(), key);
+        }
+        // Time and names are compared below, against the caller's clock.
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Ok(Self { keys, validation })
+    }
+
+    /// Whether a key of this name is known: an unknown one is the moment to load keys again.
+    pub fn knows(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
+    /// Checks everything that the token itself can tell: form, type, algorithm, key, signature,
+    /// issuer, audience and time. Revocation is the caller's: epochs, sessions, grants.
+    ///
+    /// # Errors
+    ///
+    /// The first reason to refuse.
+    pub fn verify(
+        &self,
+        token: &str,
+        expected: Expected<'_>,
+    ) -> Result<AccessTokenClaims, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|error| header_error(&error))?;
+        // A critical extension that is not understood must be refused (RFC 7515 §4.1.11); none is.
+        if header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        if !header.typ.as_deref().is_some_and(is_access_token_type) {
+            return Err(TokenError::WrongType);
+        }
+        if header.alg != Algorithm::ES256 {
+            return Err(TokenError::Algorithm);
+        }
+        let kid = header.kid.as_deref().ok_or(TokenError::UnknownKey)?;
+        let key = self.keys.get(kid).ok_or(TokenError::UnknownKey)?;
+        let claims = jsonwebtoken::decode::<AccessTokenClaims>(token, key, &self.validation)
+            .map_err(|error| decode_error(&error))?
+            .claims;
+        check_claims(&claims, expected)?;
+        Ok(claims)
+    }
+}
+
+impl fmt::Debug for AccessTokenVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AccessTokenVerifier")
+            .field(&self.keys.keys())
+            .finish()
+    }
+}
+
+/// RFC 9068 §4: with or without the `application/` prefix, in any case.
+fn is_access_token_type(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+fn header_error(error: &jsonwebtoken::errors::Error) -> TokenError {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        // `"alg":"none"` and other names the library has never heard of.
+        ErrorKind::Json(error) if error.to_string().contains("unknown variant") => {
+            TokenError::Algorithm
+        }
+        _ => TokenError::Malformed,
+    }
+}
+
+fn decode_error(error: &jsonwebtoken::errors::Error) -> TokenError {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+        _ => TokenError::Malformed,
+    }
+}
+
+fn check_claims(claims: &AccessTokenClaims, expected: Expected<'_>) -> Result<(), TokenError> {
+    if claims.iss != expected.issuer {
+        return Err(TokenError::Issuer);
+    }
+    if !claims.aud.names(expected.audience) {
+        return Err(TokenError::Audience);
+    }
+    if claims.expires_at().plus(LEEWAY) <= expected.now {
+        return Err(TokenError::Expired);
+    }
+    let latest_start = expected.now.plus(LEEWAY);
+    let starts = claims.nbf.unwrap_or(claims.iat).max(claims.iat);
+    if Timestamp::from_unix_seconds(starts) > latest_start {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
