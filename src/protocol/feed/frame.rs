@@ -236,11 +236,11 @@ mod tests {
 
         #[test]
         fn a_damaged_frame_is_refused_or_is_another_frame(
-            frame in frame(), at in any::<prop::sample::Index>(), bit in 0..8,
+            frame in frame(), at in any::<prop::sample::Index>(), bit in 0_u32..8,
         ) {
             let mut bytes = frame.encode();
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert_ne!(Frame::decode(&bytes), Ok(frame));
         }
     }
