@@ -1,1 +1,7 @@
-//! Tests: tidy.
+//! Rules about the source itself: what may import what, what may stand where, what may be linked.
+
+mod dependencies;
+mod documents;
+mod layers;
+mod places;
+mod source;

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The one test command: sets up what the tests need, runs them all, ends with cargo's own last line.
+# Arguments go to `cargo test`, for example `./test.sh --test it store::`.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+note() { printf '== %s\n' "$*" >&2; }
+
+postgres_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; }
+
+if ! postgres_server && command -v apt-get >/dev/null; then
+    sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+    note "PostgreSQL's server is missing: installing Debian's postgresql"
+    # The tests start a private cluster of their own; the package's default one is not wanted.
+    if ! { "${sudo[@]}" mkdir -p /etc/postgresql-common/createcluster.d \
+        && echo 'create_main_cluster = false' | "${sudo[@]}" tee /etc/postgresql-common/createcluster.d/doorward-tests.conf >/dev/null \
+        && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq \
+        && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } >&2; then
+        note "could not install it (no right, or no network)"
+    fi
+fi
+
+if postgres_server; then
+    export DOORWARD_REQUIRE_POSTGRES=1
+    note "store suite: SQLite and PostgreSQL"
+else
+    note "SKIPPED: the PostgreSQL half of the store suite (no server; install the package postgresql to run it)"
+fi
+
+exec cargo test --locked "$@"
