@@ -4,6 +4,7 @@ pub mod change;
 pub mod client;
 pub mod decision;
 pub mod ids;
+pub mod manifest;
 pub mod member;
 pub mod names;
 pub mod organization;
