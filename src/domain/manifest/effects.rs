@@ -122,12 +122,12 @@ impl Effects {
         }
     }
 
-    /// The permissions in `these` and not in `those`.
-    fn only(&self, these: &Bits, those: &Bits) -> Vec<PermissionKey> {
+    /// The permissions in `bits` and not in `without`.
+    fn only(&self, bits: &Bits, without: &Bits) -> Vec<PermissionKey> {
         self.keys
             .iter()
             .enumerate()
-            .filter(|(at, _)| has(these, *at) && !has(those, *at))
+            .filter(|(at, _)| has(bits, *at) && !has(without, *at))
             .map(|(_, key)| key.clone())
             .collect()
     }

@@ -252,17 +252,16 @@ fn change<T: PartialEq + Clone>(live: &T, wanted: &T) -> Option<Change<T>> {
     })
 }
 
-fn difference<T: Ord + Clone>(these: &BTreeSet<T>, those: &BTreeSet<T>) -> BTreeSet<T> {
-    these.difference(those).cloned().collect()
+fn difference<T: Ord + Clone>(left: &BTreeSet<T>, right: &BTreeSet<T>) -> BTreeSet<T> {
+    left.difference(right).cloned().collect()
 }
 
 fn only_in<K: Ord + Clone, V: Clone>(
-    these: &BTreeMap<K, V>,
-    those: &BTreeMap<K, V>,
+    left: &BTreeMap<K, V>,
+    right: &BTreeMap<K, V>,
 ) -> BTreeMap<K, V> {
-    these
-        .iter()
-        .filter(|(key, _)| !those.contains_key(*key))
+    left.iter()
+        .filter(|(key, _)| !right.contains_key(*key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
