@@ -41,7 +41,9 @@ pub fn find(
         &[organization.into(), user.into()],
     )?;
     for row in &further {
-        member.further_role_ids.push(RoleId::from_uuid(row.uuid(0)?));
+        member
+            .further_role_ids
+            .push(RoleId::from_uuid(row.uuid(0)?));
     }
     Ok(Some(member))
 }
