@@ -1,1 +1,3 @@
-//! Tests: authority.
+//! The authority over loopback HTTP.
+
+mod access;
