@@ -332,12 +332,12 @@ mod tests {
             String::new(),
             "key = []".to_owned(),
             text.replace("secret", "sekret"),
-            text.replace(&secret, &secret[1..]),
+            text.replace(&secret, "AAAA"),
             text.replace(&secret, &BASE64URL_NOPAD.encode(&[3; 32])),
         ] {
             let error = KeyRing::from_text(&broken).unwrap_err();
             assert!(matches!(error, SealError::KeyFile(_)));
-            assert!(!error.to_string().contains(&secret[1..20]), "{error}");
+            assert!(!error.to_string().contains(&secret), "{error}");
         }
         assert!(!format!("{ring:?}").contains(&secret));
     }

@@ -12,7 +12,7 @@ pub trait Entropy: Send + Sync + fmt::Debug {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// The random half of a UUIDv7.
+    /// The random half of a `UUIDv7`.
     fn id_bits(&self) -> [u8; 10] {
         let mut bits = [0; 10];
         self.fill(&mut bits);

@@ -5,11 +5,16 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod entropy;
+pub mod exit;
+pub mod files;
 pub mod limits;
 pub mod listen;
 pub mod serve;
+pub mod signals;
 pub mod tasks;
 pub mod telemetry;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use exit::Exit;
+pub use tasks::{Stop, Tasks};

@@ -21,7 +21,7 @@ pub const LEEWAY: Duration = Duration::from_secs(5);
 
 /// Signs access tokens with one P-256 key.
 pub struct AccessTokenSigner {
-    key: EncodingKey,
+    pub(super) key: EncodingKey,
     header: Header,
     jwk: Jwk,
     pkcs8: Zeroizing<Vec<u8>>,
@@ -265,6 +265,3 @@ fn check_claims(claims: &AccessTokenClaims, expected: Expected<'_>) -> Result<()
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,3 +7,6 @@ mod feed;
 pub use access_token::{AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError};
 pub use error::KeyError;
 pub use feed::{FeedPublicKey, FeedSigner};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+
 use super::*;
-use crate::domain::ClientIdentifier;
-use crate::protocol::jose::Audience;
+use crate::domain::{ClientIdentifier, Timestamp};
+use crate::protocol::jose::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Audience, JwkSet};
 
 const ISSUER: &str = "https://id.example";
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
