@@ -14,7 +14,7 @@ const PUT: u8 = 0;
 const DELETE: u8 = 1;
 
 /// A value of a row. Ids are 16 bytes, times are integer microseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
     /// No value.
     Null,

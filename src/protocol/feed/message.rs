@@ -315,7 +315,7 @@ impl MessageDecoder {
     /// # Errors
     ///
     /// [`FeedError`]: the stream cannot be read on; connect again.
-    pub fn next(&mut self) -> Result<Option<Message>, FeedError> {
+    pub fn message(&mut self) -> Result<Option<Message>, FeedError> {
         loop {
             let Some(length) = self.buffer.first_chunk::<4>() else {
                 return Ok(None);
@@ -399,12 +399,12 @@ mod tests {
         fn messages_survive_a_wire_that_cuts_anywhere(
             messages in prop::collection::vec(message(), 0..6), chunk in 1_usize..40,
         ) {
-            let bytes: Vec<u8> = messages.iter().flat_map(|message| message.encode()).collect();
+            let bytes: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
             let mut decoder = MessageDecoder::new();
             let mut read = Vec::new();
             for chunk in bytes.chunks(chunk) {
                 decoder.push(chunk);
-                while let Some(message) = decoder.next().unwrap() {
+                while let Some(message) = decoder.message().unwrap() {
                     read.push(message);
                 }
             }
@@ -418,7 +418,7 @@ mod tests {
             let _ = Message::decode(kind, &body);
             let mut decoder = MessageDecoder::new();
             decoder.push(&body);
-            while let Ok(Some(_)) = decoder.next() {}
+            while let Ok(Some(_)) = decoder.message() {}
         }
     }
 
@@ -428,9 +428,9 @@ mod tests {
         decoder.push(&[0, 0, 0, 3, 99, 1, 2]);
         let beat = Message::Heartbeat(head(1));
         decoder.push(&beat.encode());
-        assert_eq!(decoder.next(), Ok(Some(beat)));
+        assert_eq!(decoder.message(), Ok(Some(beat)));
         decoder.push(&[0xFF, 0xFF, 0xFF, 0xFF, 1]);
-        assert!(matches!(decoder.next(), Err(FeedError::TooLong { .. })));
+        assert!(matches!(decoder.message(), Err(FeedError::TooLong { .. })));
     }
 
     #[test]

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn every_field_is_under_the_signature() {
         let base = manifest().signing_bytes();
-        let changes: [fn(&mut SnapshotManifest); 9] = [
+        let edits: [fn(&mut SnapshotManifest); 9] = [
             |m| m.epoch = Epoch::from_uuid(uuid::Uuid::from_u128(6)),
             |m| m.revision = Revision::new(10),
             |m| m.chain = Chain::from_bytes([1; 32]),
@@ -191,9 +191,9 @@ mod tests {
             |m| m.content_sha256[0] += 1,
             |m| m.time = Timestamp::from_unix_micros(18),
         ];
-        for change in changes {
+        for edit in edits {
             let mut changed = manifest();
-            change(&mut changed);
+            edit(&mut changed);
             assert_ne!(changed.signing_bytes(), base);
         }
     }

@@ -1,0 +1,363 @@
+//! Applying frames: whole revisions, verified before anything is touched.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::meta::{self, ReplicaPosition};
+use super::schema::{Bind, TableShape, cells};
+use super::{Replica, ReplicaError};
+use crate::domain::{Epoch, Position, Revision, Timestamp, UserId};
+use crate::protocol::feed::{Cell, Frame, Op, SealedFrame, row_hash};
+
+/// A new epoch whose proof came with the frames (or with a heartbeat, when there are none yet).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewEpoch {
+    /// Its id.
+    pub epoch: Epoch,
+    /// The number of its first change: the only jump in numbers there is.
+    pub first_revision: Revision,
+}
+
+/// What to apply. The caller has verified the signature; frames up to the copy's own revision are
+/// passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Advance<'a> {
+    /// Frames in order.
+    pub frames: &'a [SealedFrame],
+    /// An epoch that begins before the first frame.
+    pub epoch: Option<NewEpoch>,
+    /// The time of the signature, kept so that an older one is known for a replay after a restart.
+    pub signed_time: Option<Timestamp>,
+}
+
+impl<'a> Advance<'a> {
+    /// Frames alone.
+    pub const fn frames(frames: &'a [SealedFrame]) -> Self {
+        Self {
+            frames,
+            epoch: None,
+            signed_time: None,
+        }
+    }
+}
+
+/// What an [`Advance`] changed: what a reader's caches must forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each tells another cache to forget; they are independent"
+)]
+pub struct Applied {
+    /// Where the copy stands now.
+    pub position: Position,
+    /// Users with a changed membership, further role or state; each once.
+    pub touched_users: Vec<UserId>,
+    /// Roles, permissions, grants or scopes changed.
+    pub policy_changed: bool,
+    /// Organizations came, went or changed their slug.
+    pub organizations_changed: bool,
+    /// Public signing keys changed.
+    pub keys_changed: bool,
+    /// Client states changed.
+    pub clients_changed: bool,
+    /// Sessions or grants were revoked (or their revocation expired).
+    pub revocations_changed: bool,
+    /// Whether the commit waited for the disk: it took something away.
+    pub durable: bool,
+    /// How many frames were applied.
+    pub frames: usize,
+}
+
+/// Tables by number, for what depends on which one it is.
+mod table {
+    pub(super) const ORGANIZATIONS: u16 = 1;
+    pub(super) const PERMISSIONS: u16 = 2;
+    pub(super) const ROLES: u16 = 3;
+    pub(super) const ROLE_PERMISSIONS: u16 = 4;
+    pub(super) const MEMBERS: u16 = 5;
+    pub(super) const MEMBER_ROLES: u16 = 6;
+    pub(super) const USER_STATES: u16 = 7;
+    pub(super) const CLIENT_STATES: u16 = 8;
+    pub(super) const REVOKED_SESSIONS: u16 = 9;
+    pub(super) const REVOKED_GRANTS: u16 = 10;
+    pub(super) const SIGNING_KEYS: u16 = 11;
+    pub(super) const SCOPE_PERMISSIONS: u16 = 12;
+}
+
+/// One row's way from before the batch to after it.
+struct Change<'t> {
+    shape: &'t TableShape,
+    key: Vec<Cell>,
+    before: Option<Vec<Cell>>,
+    after: Option<Vec<Cell>>,
+}
+
+impl Replica {
+    /// Applies frames in one transaction. Numbers and chain are verified before anything is read or
+    /// written; either all frames are in the copy afterwards or none.
+    ///
+    /// The commit waits for the disk when a row was removed or changed, or one was added that takes
+    /// something away (a suspension, a revocation); an addition may be lost with the power.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplicaError::needs_snapshot`] tells whether to go on with a snapshot. The copy is as it was.
+    pub fn apply(&mut self, advance: &Advance<'_>) -> Result<Applied, ReplicaError> {
+        let mut next = self.meta.clone();
+        if let Some(time) = advance.signed_time {
+            next.signed_time = next.signed_time.max(time);
+        }
+        if let Some(epoch) = advance.epoch {
+            begin_epoch(&mut next.position, epoch)?;
+        }
+        let frames = verify(&mut next.position, advance.frames)?;
+        let changes = with_images(&self.connection, net_changes(&self.tables, frames)?)?;
+        for change in &changes {
+            let hash = |cells: &Vec<Cell>| row_hash(change.shape.id, cells);
+            if let Some(before) = change.before.as_ref().map(hash) {
+                meta::subtract(&mut next.state, before);
+            }
+            if let Some(after) = change.after.as_ref().map(hash) {
+                meta::add(&mut next.state, after);
+            }
+        }
+        let durable = advance.epoch.is_some() || changes.iter().any(takes_away);
+        self.commit(&next, advance.epoch, &changes, durable, frames)?;
+        self.meta = next;
+        Ok(applied(self.meta.position, &changes, durable, frames.len()))
+    }
+
+    fn commit(
+        &self,
+        next: &ReplicaPosition,
+        epoch: Option<NewEpoch>,
+        changes: &[Change<'_>],
+        durable: bool,
+        frames: &[SealedFrame],
+    ) -> Result<(), ReplicaError> {
+        let level = if durable { "FULL" } else { "NORMAL" };
+        self.connection.pragma_update(None, "synchronous", level)?;
+        let transaction = rusqlite::Transaction::new_unchecked(
+            &self.connection,
+            rusqlite::TransactionBehavior::Immediate,
+        )?;
+        if let Some(new) = epoch {
+            transaction.execute(
+                "INSERT INTO replica_epochs (epoch, first_revision) VALUES (?1, ?2) \
+                 ON CONFLICT DO NOTHING",
+                (
+                    new.epoch.as_uuid().as_bytes(),
+                    i64::try_from(new.first_revision.get()).unwrap_or(i64::MAX),
+                ),
+            )?;
+        }
+        let at = frames
+            .last()
+            .map_or(next.position.revision, |frame| frame.revision);
+        for change in changes {
+            write(&transaction, change).map_err(|error| match error.sqlite_error_code() {
+                Some(
+                    rusqlite::ErrorCode::ConstraintViolation
+                    | rusqlite::ErrorCode::TypeMismatch
+                    | rusqlite::ErrorCode::TooBig,
+                ) => ReplicaError::Poison {
+                    revision: at,
+                    detail: error.to_string(),
+                },
+                _ => error.into(),
+            })?;
+        }
+        next.write(&transaction)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// Moves to just before the new epoch's first change; the chain runs on.
+fn begin_epoch(position: &mut Position, new: NewEpoch) -> Result<(), ReplicaError> {
+    let before = Revision::new(new.first_revision.get().saturating_sub(1));
+    if before < position.revision {
+        return Err(ReplicaError::Gap {
+            at: position.revision,
+            found: new.first_revision,
+        });
+    }
+    position.epoch = new.epoch;
+    position.revision = before;
+    Ok(())
+}
+
+/// Walks the chain. Returns the frames that are new.
+fn verify<'f>(
+    position: &mut Position,
+    frames: &'f [SealedFrame],
+) -> Result<&'f [SealedFrame], ReplicaError> {
+    let known = frames
+        .iter()
+        .take_while(|frame| frame.revision <= position.revision)
+        .count();
+    let new = frames.get(known..).unwrap_or_default();
+    for frame in new {
+        if frame.revision != position.revision.next() || frame.revision.get() == u64::MAX {
+            return Err(ReplicaError::Gap {
+                at: position.revision,
+                found: frame.revision,
+            });
+        }
+        let expected = position.chain.extend(frame.revision, &frame.payload);
+        if expected != frame.chain {
+            return Err(ReplicaError::Chain {
+                revision: frame.revision,
+                expected,
+                found: frame.chain,
+            });
+        }
+        position.revision = frame.revision;
+        position.chain = expected;
+    }
+    Ok(new)
+}
+
+type Net<'t> = HashMap<(u16, Vec<Cell>), (&'t TableShape, Option<Vec<Cell>>)>;
+
+/// The last word on each row. Frames are after-images, so what came before it does not matter.
+fn net_changes<'t>(
+    tables: &'t [TableShape],
+    frames: &[SealedFrame],
+) -> Result<Net<'t>, ReplicaError> {
+    let mut net = Net::new();
+    for sealed in frames {
+        let frame = Frame::decode(&sealed.payload)
+            .map_err(|error| ReplicaError::poison(sealed.revision, &error))?;
+        if frame.reset {
+            return Err(ReplicaError::Reset {
+                revision: sealed.revision,
+            });
+        }
+        let misfit = |table: u16| ReplicaError::Poison {
+            revision: sealed.revision,
+            detail: format!("a row of table {table} with too few columns"),
+        };
+        for op in frame.ops {
+            let (number, mut row, put) = match op {
+                Op::Put { table, cells } => (table, cells, true),
+                Op::Delete { table, key } => (table, key, false),
+            };
+            // A table this file does not have yet: it comes with the next snapshot.
+            let Some(shape) = tables.iter().find(|shape| shape.id == number) else {
+                continue;
+            };
+            let wanted = if put { shape.columns } else { shape.key_len };
+            if row.len() < wanted {
+                return Err(misfit(number));
+            }
+            // Columns this file does not have yet are at the end.
+            row.truncate(wanted);
+            let key = row.get(..shape.key_len).unwrap_or_default().to_vec();
+            net.insert((number, key), (shape, put.then_some(row)));
+        }
+    }
+    Ok(net)
+}
+
+/// Adds what each row is now, and drops what stays as it is. This is the file's only writer, so the
+/// rows cannot change before they are written.
+fn with_images<'t>(connection: &Connection, net: Net<'t>) -> Result<Vec<Change<'t>>, ReplicaError> {
+    let mut changes = Vec::with_capacity(net.len());
+    for ((_, key), (shape, after)) in net {
+        let before = {
+            let mut statement = connection.prepare_cached(&shape.find)?;
+            let mut rows = statement.query(params_from_iter(key.iter().map(Bind)))?;
+            match rows.next()? {
+                Some(row) => Some(cells(row, shape.columns)?),
+                None => None,
+            }
+        };
+        if before != after {
+            changes.push(Change {
+                shape,
+                key,
+                before,
+                after,
+            });
+        }
+    }
+    Ok(changes)
+}
+
+fn write(connection: &Connection, change: &Change<'_>) -> rusqlite::Result<()> {
+    match &change.after {
+        Some(cells) => connection
+            .prepare_cached(&change.shape.put)?
+            .execute(params_from_iter(cells.iter().map(Bind)))?,
+        None => connection
+            .prepare_cached(&change.shape.delete)?
+            .execute(params_from_iter(change.key.iter().map(Bind)))?,
+    };
+    Ok(())
+}
+
+/// Whether losing this change with the power could let somebody do what was forbidden.
+fn takes_away(change: &Change<'_>) -> bool {
+    change.before.is_some()
+        || matches!(
+            change.shape.id,
+            table::USER_STATES
+                | table::CLIENT_STATES
+                | table::REVOKED_SESSIONS
+                | table::REVOKED_GRANTS
+        )
+}
+
+fn applied(position: Position, changes: &[Change<'_>], durable: bool, frames: usize) -> Applied {
+    let mut applied = Applied {
+        position,
+        touched_users: Vec::new(),
+        policy_changed: false,
+        organizations_changed: false,
+        keys_changed: false,
+        clients_changed: false,
+        revocations_changed: false,
+        durable,
+        frames,
+    };
+    let mut users = BTreeSet::new();
+    for change in changes {
+        let user = match change.shape.id {
+            table::ORGANIZATIONS => {
+                applied.organizations_changed = true;
+                None
+            }
+            table::PERMISSIONS
+            | table::ROLES
+            | table::ROLE_PERMISSIONS
+            | table::SCOPE_PERMISSIONS => {
+                applied.policy_changed = true;
+                None
+            }
+            table::MEMBERS | table::MEMBER_ROLES => change.key.get(1),
+            table::USER_STATES => change.key.first(),
+            table::CLIENT_STATES => {
+                applied.clients_changed = true;
+                None
+            }
+            table::REVOKED_SESSIONS | table::REVOKED_GRANTS => {
+                applied.revocations_changed = true;
+                None
+            }
+            table::SIGNING_KEYS => {
+                applied.keys_changed = true;
+                None
+            }
+            _ => None,
+        };
+        if let Some(Cell::Bytes(bytes)) = user
+            && let Ok(id) = uuid::Uuid::from_slice(bytes)
+        {
+            users.insert(UserId::from_uuid(id));
+        }
+    }
+    applied.touched_users = users.into_iter().collect();
+    applied
+}
