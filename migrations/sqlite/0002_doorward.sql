@@ -12,6 +12,7 @@ CREATE TABLE service_manifests (
 ALTER TABLE permissions ADD COLUMN deprecated INTEGER NOT NULL DEFAULT 0 CHECK (deprecated IN (0, 1));
 ALTER TABLE roles ADD COLUMN assignable_by TEXT NOT NULL DEFAULT 'auth:member:assign';
 ALTER TABLE roles ADD COLUMN deprecated INTEGER NOT NULL DEFAULT 0 CHECK (deprecated IN (0, 1));
+CREATE INDEX idx_role_permissions_permission ON role_permissions(permission_id);
 -- Which other services' roles may grant this service's permissions.
 CREATE TABLE service_grantable_by (
     service TEXT NOT NULL,
@@ -24,6 +25,7 @@ CREATE TABLE scope_permissions (
     permission_id BLOB NOT NULL REFERENCES permissions(id) ON DELETE CASCADE,
     PRIMARY KEY (scope, permission_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX idx_scope_permissions_permission ON scope_permissions(permission_id);
 
 -- Members: further roles beside the primary one of organization_members.role_id.
 CREATE TABLE organization_member_roles (
@@ -137,7 +139,7 @@ CREATE TABLE feed_state (
     epoch BLOB NOT NULL CHECK (length(epoch) = 16),
     revision INTEGER NOT NULL,
     chain BLOB NOT NULL CHECK (length(chain) = 32),
-    floor INTEGER NOT NULL,               -- revisions up to here are gone from the outbox
+    floor INTEGER NOT NULL,               -- frames before this revision are gone from the outbox
     signed_time INTEGER NOT NULL DEFAULT 0 -- the latest time a head was signed for; never goes back
 ) STRICT;
 CREATE TABLE feed_epoch (

@@ -11,6 +11,8 @@
 #[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
+pub mod capture;
+#[cfg(feature = "authority")]
 pub mod clients;
 #[cfg(feature = "authority")]
 pub mod driver;
@@ -36,12 +38,20 @@ pub mod replicated;
 #[cfg(feature = "authority")]
 pub mod roles;
 #[cfg(feature = "authority")]
+mod seal;
+#[cfg(feature = "authority")]
 pub mod sidecars;
+#[cfg(feature = "authority")]
+mod transact;
 #[cfg(feature = "authority")]
 pub mod users;
 pub mod value;
 
+#[cfg(feature = "authority")]
+pub use driver::Dialect;
 pub use error::StoreError;
+#[cfg(feature = "authority")]
+pub use transact::{Store, StoreConfig, StoreLimits, Written};
 pub use value::{Row, Val};
 
 /// One transaction, on either engine. SQL is portable: `?1`-style parameters, no `now()`, no

@@ -1,1 +1,3 @@
-//! Tests: store.
+//! The store: one suite of behaviours for both engines.
+
+mod behaviours;

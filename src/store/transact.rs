@@ -1,0 +1,381 @@
+//! The store as the rest of the program sees it: closures that become transactions.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::domain::{Position, Secret};
+use crate::runtime::{Clock, Entropy};
+
+use super::driver::{Dialect, Ending, Engine, Sqlite};
+use super::{Lock, Row, StoreError, Tx, Val, feed, migrate, seal};
+
+/// How often a write is run before a conflict is given up on.
+const ATTEMPTS: u32 = 10;
+
+/// Which engine, and where.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// One file, one process.
+    Sqlite {
+        /// The file; made when it is missing.
+        path: PathBuf,
+    },
+    /// A server, for any number of authority processes.
+    Postgres {
+        /// `postgres://user:password@host/database?sslmode=require`. TLS is used, and the server's
+        /// certificate checked, exactly when `sslmode` is `require`; `sslrootcert=FILE` names the
+        /// authorities to trust instead of the public ones.
+        url: Secret<String>,
+        /// How many connections to keep at most.
+        max_connections: u32,
+    },
+}
+
+/// Bounds of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// The most replicated rows that one write may touch and still travel as rows; a larger change
+    /// becomes a reset marker, and every follower takes a snapshot.
+    pub frame_rows_max: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            frame_rows_max: feed::FRAME_ROWS_MAX,
+        }
+    }
+}
+
+/// What a write left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written<T> {
+    /// What the closure gave.
+    pub value: T,
+    /// The feed's head after the commit: whoever has applied it knows of this write.
+    pub position: Position,
+    /// Whether this write made a frame.
+    pub changed: bool,
+}
+
+/// The authority's database. Cloning it is cheap; the last clone closes it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Box<dyn Engine>,
+    limits: StoreLimits,
+    head: Arc<watch::Sender<Position>>,
+    reads: Semaphore,
+    writes: Semaphore,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("engine", &self.0.engine)
+            .field("head", &*self.0.head.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database, makes or migrates its schema, and begins a feed when there is none.
+    ///
+    /// Blocks; belongs to start-up.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] when the database is newer than this program, from another build, or
+    /// not Doorward's; [`StoreError::Unavailable`] when it cannot be reached or another process has
+    /// the file.
+    pub fn open(
+        config: &StoreConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StoreError> {
+        Self::open_with(config, StoreLimits::default(), &*clock, &*entropy)
+    }
+
+    /// [`Self::open`] with other limits.
+    pub fn open_with(
+        config: &StoreConfig,
+        limits: StoreLimits,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, StoreError> {
+        let mut epoch = [0; 16];
+        entropy.fill(&mut epoch);
+        let epoch = feed::epoch_from(epoch);
+        let now = clock.now();
+        let engine = Self::engine(config)?;
+        let dialect = engine.dialect();
+        let mut position = None;
+        on_plain_thread(|| {
+            engine.exclusive(&mut |session| {
+                migrate::run(session, dialect, now)?;
+                feed::begin(session, epoch)?;
+                position = Some(feed::head(session)?.position);
+                Ok(())
+            })
+        })?;
+        let position = position.ok_or_else(|| StoreError::Other("no feed".to_owned()))?;
+        let head = Arc::new(watch::Sender::new(position));
+        engine.follow(Arc::downgrade(&head));
+        let width = engine.width();
+        Ok(Self(Arc::new(Inner {
+            engine,
+            limits,
+            head,
+            reads: Semaphore::new(width.reads),
+            writes: Semaphore::new(width.writes),
+        })))
+    }
+
+    fn engine(config: &StoreConfig) -> Result<Box<dyn Engine>, StoreError> {
+        match config {
+            StoreConfig::Sqlite { path } => Ok(Box::new(Sqlite::open(path)?)),
+            StoreConfig::Postgres { .. } => Err(StoreError::Unavailable(
+                "this program was built without PostgreSQL".to_owned(),
+            )),
+        }
+    }
+
+    /// Which SQL the engine speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.0.engine.dialect()
+    }
+
+    /// The feed's head, now and after each commit. On PostgreSQL also after commits of other
+    /// processes, a moment later.
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
+        self.0.head.subscribe()
+    }
+
+    /// Runs `f` in a transaction that sees one state and changes none. May run again after a
+    /// conflict.
+    pub async fn read<T, E>(
+        &self,
+        f: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        let _permit = self.0.reads.acquire().await.map_err(|_| closed())?;
+        blocking(move || store.read_blocking(f)).await
+    }
+
+    /// Runs `f` in a transaction that commits on `Ok`, with one feed frame when it touched
+    /// replicated rows, and rolls back on `Err`. May run again after a conflict.
+    ///
+    /// A failed statement ends the transaction on both engines, whatever `f` makes of the error.
+    /// The caller's future may be dropped: the transaction then runs to its end all the same.
+    pub async fn write<T, E>(
+        &self,
+        f: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    ) -> Result<Written<T>, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        let _permit = self.0.writes.acquire().await.map_err(|_| closed())?;
+        blocking(move || store.write_blocking(f)).await
+    }
+
+    /// [`Self::read`] on the calling thread, which must not be an async worker.
+    pub fn read_blocking<T, E>(
+        &self,
+        mut f: impl FnMut(&mut dyn Tx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        let engine = &self.0.engine;
+        again(|| {
+            let mut outcome = None;
+            engine.read(&mut |tx| {
+                let mut tx = Watched::new(tx);
+                let result = f(&mut tx);
+                outcome = Some(tx.judge(result));
+            })?;
+            outcome.unwrap_or_else(|| Err(Failure::Store(nothing_ran())))
+        })
+    }
+
+    /// [`Self::write`] on the calling thread, which must not be an async worker.
+    pub fn write_blocking<T, E>(
+        &self,
+        mut f: impl FnMut(&mut dyn Tx) -> Result<T, E>,
+    ) -> Result<Written<T>, E>
+    where
+        E: From<StoreError>,
+    {
+        let Inner {
+            engine,
+            limits,
+            head,
+            ..
+        } = &*self.0;
+        let dialect = engine.dialect();
+        let written = again(|| {
+            let mut outcome = None;
+            let sealed = engine.write(&mut |tx| {
+                let mut tx = Watched::new(tx);
+                let result = f(&mut tx);
+                let (ending, result) = match tx.judge(result) {
+                    Ok(value) => match finish(&mut tx, dialect, *limits) {
+                        Ok((ending, before)) => (ending, Ok((value, before))),
+                        Err(error) => (Ending::RollBack, Err(Failure::Store(error))),
+                    },
+                    Err(failure) => (Ending::RollBack, Err(failure)),
+                };
+                outcome = Some(result);
+                ending
+            })?;
+            let (value, before) = outcome.unwrap_or_else(|| Err(Failure::Store(nothing_ran())))?;
+            Ok(Written {
+                value,
+                position: sealed.or(before).ok_or_else(nothing_ran)?,
+                changed: sealed.is_some(),
+            })
+        })?;
+        feed::announce(head, written.position);
+        Ok(written)
+    }
+}
+
+/// What is left to do before the commit: the frame, or the head when there is none to make.
+fn finish(
+    tx: &mut dyn Tx,
+    dialect: Dialect,
+    limits: StoreLimits,
+) -> Result<(Ending, Option<Position>), StoreError> {
+    match seal::payload(tx, dialect, limits.frame_rows_max)? {
+        Some(payload) => Ok((Ending::Seal(payload), None)),
+        None => Ok((Ending::Commit, Some(feed::head(tx)?.position))),
+    }
+}
+
+/// Why an attempt failed.
+enum Failure<E> {
+    /// The closure's own error.
+    Caller(E),
+    /// Ours.
+    Store(StoreError),
+}
+
+impl<E> From<StoreError> for Failure<E> {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Runs `attempt` until it has no conflict with another transaction. The engines wait for locks
+/// themselves, so there is no pause between attempts.
+fn again<T, E: From<StoreError>>(
+    mut attempt: impl FnMut() -> Result<T, Failure<E>>,
+) -> Result<T, E> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Failure::Caller(error)) => return Err(error),
+            Err(Failure::Store(StoreError::Retry)) => {}
+            Err(Failure::Store(error)) => return Err(error.into()),
+        }
+    }
+    attempt().map_err(|failure| match failure {
+        Failure::Caller(error) => error,
+        Failure::Store(StoreError::Retry) => {
+            StoreError::Unavailable("too many conflicts with other transactions".to_owned()).into()
+        }
+        Failure::Store(error) => error.into(),
+    })
+}
+
+/// Remembers the first error of a transaction. PostgreSQL would answer nothing after it and turn a
+/// commit into a silent rollback; SQLite would go on. Here both stop.
+struct Watched<'t> {
+    tx: &'t mut dyn Tx,
+    failed: Option<StoreError>,
+}
+
+impl<'t> Watched<'t> {
+    fn new(tx: &'t mut dyn Tx) -> Self {
+        Self { tx, failed: None }
+    }
+
+    /// What the closure's result is worth, given what the engine said meanwhile.
+    fn judge<T, E>(&self, result: Result<T, E>) -> Result<T, Failure<E>> {
+        match (&self.failed, result) {
+            (Some(StoreError::Retry), _) => Err(Failure::Store(StoreError::Retry)),
+            (Some(error), Ok(_)) => Err(Failure::Store(error.clone())),
+            (_, Err(error)) => Err(Failure::Caller(error)),
+            (None, Ok(value)) => Ok(value),
+        }
+    }
+
+    fn run<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Tx) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        work(self.tx).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+}
+
+impl Tx for Watched<'_> {
+    fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+        self.run(|tx| tx.exec(sql, params))
+    }
+
+    fn rows(&mut self, sql: &str, params: &[Val]) -> Result<Vec<Row>, StoreError> {
+        self.run(|tx| tx.rows(sql, params))
+    }
+
+    fn lock(&mut self, entity: Lock) -> Result<(), StoreError> {
+        self.run(|tx| tx.lock(entity))
+    }
+}
+
+/// The one place that gives database work to the blocking threads; the semaphores bound it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is Store::read/write, which the rule points to"
+)]
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(closed().into()),
+        },
+    }
+}
+
+/// Runs `work` where a blocking client may be used, also when the caller is an async worker.
+fn on_plain_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the program is shutting down".to_owned())
+}
+
+fn nothing_ran() -> StoreError {
+    StoreError::Other("the engine did not run the transaction".to_owned())
+}
