@@ -11,6 +11,8 @@
 #[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
+pub mod batch;
+#[cfg(feature = "authority")]
 pub mod capture;
 #[cfg(feature = "authority")]
 pub mod clients;
