@@ -1,1 +1,250 @@
-//! schema.
+//! The Cedar schema of what services declared, for validation and for the stock Cedar tools.
+//!
+//! Four types are always there (`schema/doorward.cedarschema`); every resource type adds one, in
+//! its organization, with the attributes an operator declared, all optional: a caller may or may
+//! not send them, and strict validation then makes every policy ask `has` first.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::domain::{ResourceName, ServiceName};
+
+use super::attributes::{Attributes, Declared};
+use super::compile::Compiled;
+
+/// Words that Cedar's grammar keeps for itself somewhere.
+const RESERVED: &[&str] = &[
+    "true",
+    "false",
+    "if",
+    "then",
+    "else",
+    "in",
+    "is",
+    "like",
+    "has",
+    "permit",
+    "forbid",
+    "when",
+    "unless",
+    "principal",
+    "action",
+    "resource",
+    "context",
+    "entity",
+    "namespace",
+    "type",
+    "tags",
+];
+
+/// The Cedar entity type of a resource type: `<service>::<resource>`, where `-`, `.` and `/` become
+/// `_`, a leading digit gets a `_` before it and a reserved word a `_` after it.
+///
+/// Not injective: see [`collisions`].
+pub fn resource_type_name(service: &str, resource: &str) -> String {
+    format!("{}::{}", identifier(service), identifier(resource))
+}
+
+fn identifier(name: &str) -> String {
+    let mut identifier = String::with_capacity(name.len() + 1);
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        identifier.push('_');
+    }
+    identifier.extend(
+        name.chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
+    );
+    if RESERVED.contains(&identifier.as_str()) {
+        identifier.push('_');
+    }
+    identifier
+}
+
+/// Resource types that are different names to Doorward and one name to Cedar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} would share the Cedar entity type `{type_name}`", listed(.resource_types))]
+pub struct Collision {
+    /// The Cedar entity type.
+    pub type_name: String,
+    /// The types that share it, as `service:resource`, sorted.
+    pub resource_types: Vec<String>,
+}
+
+fn listed(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(" and ")
+}
+
+/// Every collision among the resource types given; repetition of one type is none.
+///
+/// A manifest that brings one is refused: a hand-written policy could not tell the two apart.
+pub fn collisions<'a>(
+    resource_types: impl IntoIterator<Item = (&'a ServiceName, &'a ResourceName)>,
+) -> Vec<Collision> {
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (service, resource) in resource_types {
+        by_name
+            .entry(resource_type_name(service.as_str(), resource.as_str()))
+            .or_default()
+            .push(format!("{service}:{resource}"));
+    }
+    by_name
+        .into_iter()
+        .filter_map(|(type_name, mut resource_types)| {
+            resource_types.sort();
+            resource_types.dedup();
+            (resource_types.len() > 1).then_some(Collision {
+                type_name,
+                resource_types,
+            })
+        })
+        .collect()
+}
+
+/// The schema's text.
+pub(super) fn render(compiled: &Compiled, attributes: &Attributes) -> String {
+    let mut text = String::with_capacity(1024 + 160 * compiled.actions.len());
+    render_static(&mut text, attributes);
+    render_resource_types(&mut text, compiled, attributes);
+    for role in &compiled.roles {
+        _ = writeln!(text, "action \"{}\";", role.name);
+    }
+    for action in &compiled.actions {
+        _ = write!(text, "action \"{}\"", action.key);
+        let mut groups = action
+            .granting
+            .iter()
+            .filter_map(|index| compiled.roles.get(*index as usize))
+            .peekable();
+        if groups.peek().is_some() {
+            let names: Vec<String> = groups.map(|role| format!("\"{}\"", role.name)).collect();
+            _ = write!(text, " in [{}]", names.join(", "));
+        }
+        _ = writeln!(
+            text,
+            " appliesTo {{ principal: [Membership], resource: [{}], context: RequestContext }};",
+            action.resource_type
+        );
+    }
+    text
+}
+
+/// What is there before any service declares anything.
+fn render_static(text: &mut String, attributes: &Attributes) {
+    text.push_str(
+        "// A tenant.\n\
+         entity Organization;\n\
+         // A person.\n\
+         entity User;\n\
+         // A role that a service declares: \"service/role\".\n\
+         entity Role;\n\
+         // One user in one organization, with the roles held there: \"<organization>/<user>\".\n\
+         // The principal of every request.\n\
+         entity Membership in [Role] {\n  organization: Organization,\n  user: User,\n",
+    );
+    render_attributes(text, &attributes.subject, "  ");
+    text.push_str("};\n// What a request says about itself.\ntype RequestContext = {\n");
+    render_attributes(text, &attributes.context, "  ");
+    if !attributes.action.is_empty() {
+        text.push_str("  action?: {\n");
+        render_attributes(text, &attributes.action, "    ");
+        text.push_str("  },\n");
+    }
+    text.push_str("};\n");
+}
+
+fn render_resource_types(text: &mut String, compiled: &Compiled, attributes: &Attributes) {
+    // Merged by Cedar name: facts that collide still make a schema, though no manifest brings them.
+    let mut types: BTreeMap<String, BTreeMap<String, Declared>> = BTreeMap::new();
+    for action in &compiled.actions {
+        let key = &action.key;
+        let declared = types.entry(action.resource_type.to_string()).or_default();
+        if let Some(more) = attributes.of_resource(&key.service, &key.resource) {
+            declared.extend(more.iter().map(|(name, one)| (name.clone(), *one)));
+        }
+    }
+    for (type_name, declared) in types {
+        let Some((namespace, name)) = type_name.split_once("::") else {
+            continue;
+        };
+        _ = writeln!(
+            text,
+            "namespace {namespace} {{\n  entity {name} in [Organization] {{"
+        );
+        render_attributes(text, &declared, "    ");
+        text.push_str("  };\n}\n");
+    }
+}
+
+fn render_attributes(text: &mut String, declared: &BTreeMap<String, Declared>, indent: &str) {
+    for (name, one) in declared {
+        _ = writeln!(text, "{indent}\"{name}\"?: {},", one.schema_text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{EntityTypeName, Schema};
+
+    use super::super::compile::{PolicyFacts, compile, role_policy_text};
+    use super::*;
+
+    #[test]
+    fn any_resource_name_becomes_an_entity_type_that_cedar_and_its_schema_take() {
+        let mut facts = PolicyFacts::default();
+        let odd = RESERVED
+            .iter()
+            .copied()
+            .chain(["deployments.apps/scale", "3d-model", "a_b", "x", "string"])
+            .chain(["set", "bool", "ipaddr", "datetime", "user", "role"]);
+        for (n, name) in (0..).zip(odd) {
+            for key in [format!("{name}:x:read"), format!("svc-1:{name}:read")] {
+                let Ok(key) = key.parse() else { continue };
+                facts
+                    .permissions
+                    .push((crate::domain::PermissionId::from_u128(n), key));
+            }
+        }
+        facts.permissions.sort_by(|a, b| a.1.cmp(&b.1));
+        facts.permissions.dedup_by(|a, b| a.1 == b.1);
+        let compiled = compile(&facts, None, role_policy_text).unwrap();
+        for action in &compiled.actions {
+            let name = action.resource_type.to_string();
+            assert!(name.parse::<EntityTypeName>().is_ok(), "{name}");
+        }
+        let text = render(&compiled, &Attributes::default());
+        Schema::from_cedarschema_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    }
+
+    #[test]
+    fn names_that_cedar_cannot_tell_apart_are_reported_once_each() {
+        let service: ServiceName = "k8s".parse().unwrap();
+        let names: Vec<ResourceName> = ["a.b", "a-b", "a-b", "c"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        let found = collisions(names.iter().map(|name| (&service, name)));
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].to_string(),
+            "`k8s:a-b` and `k8s:a.b` would share the Cedar entity type `k8s::a_b`"
+        );
+    }
+
+    #[test]
+    fn the_static_part_is_the_one_in_the_schema_folder() {
+        let compiled = compile(&PolicyFacts::default(), None, role_policy_text).unwrap();
+        let text = render(&compiled, &Attributes::default());
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/doorward.cedarschema");
+        #[expect(clippy::disallowed_methods, reason = "a switch of the tests' own")]
+        if std::env::var("UPDATE_GOLDEN").is_ok() {
+            std::fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        Schema::from_cedarschema_str(&text).unwrap();
+    }
+}
