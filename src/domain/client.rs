@@ -167,6 +167,8 @@ pub enum ClientKind {
     Service(ServiceName),
     /// An enrolled sidecar: follows the feed.
     Sidecar,
+    /// What people log in through. Its tokens are its users', never its own.
+    App,
 }
 
 #[cfg(test)]

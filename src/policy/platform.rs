@@ -288,6 +288,7 @@ fn subject_entities(
                 ClientKind::Operator => ("operator", None),
                 ClientKind::Service(service) => ("service", Some(service)),
                 ClientKind::Sidecar => ("sidecar", None),
+                ClientKind::App => ("app", None),
             };
             let mut attributes = vec![("kind", RestrictedExpression::new_string(name.to_owned()))];
             if let Some(service) = service {
