@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod app;
+pub mod change;
 pub mod config;
 pub mod credentials;
 pub mod http;

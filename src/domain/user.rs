@@ -1,7 +1,116 @@
 //! Users: people, known by (provider, account at the provider), never by e-mail.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use super::ids::UserId;
 use super::time::Timestamp;
+
+/// Why a text is not part of a user's profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    /// The name is empty, longer than 100 characters or holds a control character.
+    #[error("a display name has 1 to 100 characters and no control characters")]
+    DisplayName,
+    /// Not an address as this product keeps them.
+    #[error("an e-mail address has one `@`, no spaces and at most 255 characters")]
+    EmailAddress,
+    /// Not the name of an identity provider.
+    #[error("a provider's name has 1 to 30 lower-case letters, digits and `-`")]
+    Provider,
+    /// Not an account at a provider.
+    #[error("an account at a provider has 1 to 255 characters and no control characters")]
+    ProviderAccount,
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $fits:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "Cow<'_, str>", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UserError;
+
+            fn from_str(text: &str) -> Result<Self, UserError> {
+                let fits: fn(&str) -> bool = $fits;
+                if fits(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(UserError::$name)
+                }
+            }
+        }
+
+        impl TryFrom<Cow<'_, str>> for $name {
+            type Error = UserError;
+
+            fn try_from(text: Cow<'_, str>) -> Result<Self, UserError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+texts! {
+    /// The name a user shows.
+    DisplayName, |text| {
+        (1..=100).contains(&text.chars().count())
+            && !text.trim().is_empty()
+            && !text.chars().any(char::is_control)
+    };
+    /// An address. Only its form is checked: that mail arrives is for its provider to say.
+    EmailAddress, |text| {
+        text.len() <= 255
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+            && text
+                .split_once('@')
+                .is_some_and(|(local, host)| {
+                    !local.is_empty() && !host.is_empty() && !host.contains('@')
+                })
+    };
+    /// An identity provider: `google`.
+    Provider, |text| {
+        (1..=30).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    /// A user's account at a provider, in the provider's words.
+    ProviderAccount, |text| {
+        (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+}
+
+impl EmailAddress {
+    /// What stands in for an address that no provider verified: unique, and no mail can go there.
+    pub fn placeholder(user: UserId) -> Self {
+        Self(format!("{user}@users.invalid"))
+    }
+}
 
 /// Whether a user may act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -55,4 +164,35 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the profile was last refreshed.
     pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_takes_any_script_and_no_control_characters() {
+        assert!("Ünal Çelik 株".parse::<DisplayName>().is_ok());
+        for bad in ["", "  ", "a\nb", &"x".repeat(101)] {
+            assert_eq!(bad.parse::<DisplayName>(), Err(UserError::DisplayName));
+        }
+    }
+
+    #[test]
+    fn an_address_has_two_sides_and_a_placeholder_goes_nowhere() {
+        assert!("a@b".parse::<EmailAddress>().is_ok());
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            &format!("a@{}", "x".repeat(255)),
+        ] {
+            assert!(bad.parse::<EmailAddress>().is_err(), "{bad}");
+        }
+        let placeholder = EmailAddress::placeholder(UserId::from_u128(1)).to_string();
+        assert!(placeholder.ends_with(".invalid") && placeholder.parse::<EmailAddress>().is_ok());
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::member::Member;
+use crate::domain::role::Role;
 use crate::domain::{MemberId, OrganizationId, PermissionKey, RoleId, RoleKey, Timestamp, UserId};
 
 use super::{Row, StoreError, Tx, Val};
@@ -48,23 +49,25 @@ pub fn find(
     Ok(Some(member))
 }
 
-/// Members of an organization in order of membership id, from after `after` on.
+/// Members of an organization with the names they show, in order of membership id, from after
+/// `after` on.
 pub fn page(
     tx: &mut dyn Tx,
     organization: OrganizationId,
     after: MemberId,
     limit: i64,
-) -> Result<Vec<Member>, StoreError> {
+) -> Result<Vec<(Member, String)>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM organization_members m \
+        "SELECT {COLUMNS}, u.display_name FROM organization_members m \
+         JOIN users u ON u.id = m.user_id \
          WHERE m.organization_id = ?1 AND m.id > ?2 ORDER BY m.id LIMIT ?3"
     );
     let rows = tx.rows(&sql, &[organization.into(), after.into(), limit.into()])?;
     let mut members = rows
         .iter()
-        .map(from_row)
+        .map(|row| Ok((from_row(row)?, row.text(6)?.to_owned())))
         .collect::<Result<Vec<_>, StoreError>>()?;
-    let Some(last) = members.last() else {
+    let Some((last, _)) = members.last() else {
         return Ok(members);
     };
     let further = tx.rows(
@@ -81,7 +84,7 @@ pub fn page(
             .or_default()
             .push(RoleId::from_uuid(row.uuid(1)?));
     }
-    for member in &mut members {
+    for (member, _) in &mut members {
         member.further_role_ids = by_user.remove(&member.user_id).unwrap_or_default();
     }
     Ok(members)
@@ -111,6 +114,44 @@ pub fn roles_held(
             })
         })
         .collect()
+}
+
+/// A role by its names.
+pub fn find_role(tx: &mut dyn Tx, key: &RoleKey) -> Result<Option<Role>, StoreError> {
+    let rows = tx.rows(
+        "SELECT id, description, assignable_by, deprecated, created_at, updated_at FROM roles \
+         WHERE service = ?1 AND name = ?2",
+        &[(&key.service).into(), (&key.name).into()],
+    )?;
+    rows.first()
+        .map(|row| {
+            Ok(Role {
+                id: RoleId::from_uuid(row.uuid(0)?),
+                key: key.clone(),
+                description: row.optional_text(1)?.map(str::to_owned),
+                assignable_by: row.parse(2)?,
+                deprecated: row.bool(3)?,
+                created_at: row.time(4)?,
+                updated_at: row.time(5)?,
+            })
+        })
+        .transpose()
+}
+
+/// The names of a role.
+pub fn role_key(tx: &mut dyn Tx, id: RoleId) -> Result<Option<RoleKey>, StoreError> {
+    let rows = tx.rows(
+        "SELECT service, name FROM roles WHERE id = ?1",
+        &[id.into()],
+    )?;
+    rows.first()
+        .map(|row| {
+            Ok(RoleKey {
+                service: row.parse(0)?,
+                name: row.parse(1)?,
+            })
+        })
+        .transpose()
 }
 
 /// Whether a role that the user holds in the organization grants the permission.
