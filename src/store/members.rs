@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::domain::member::Member;
-use crate::domain::role::Role;
 use crate::domain::{MemberId, OrganizationId, PermissionKey, RoleId, RoleKey, Timestamp, UserId};
 
 use super::{Row, StoreError, Tx, Val};
@@ -114,44 +113,6 @@ pub fn roles_held(
             })
         })
         .collect()
-}
-
-/// A role by its names.
-pub fn find_role(tx: &mut dyn Tx, key: &RoleKey) -> Result<Option<Role>, StoreError> {
-    let rows = tx.rows(
-        "SELECT id, description, assignable_by, deprecated, created_at, updated_at FROM roles \
-         WHERE service = ?1 AND name = ?2",
-        &[(&key.service).into(), (&key.name).into()],
-    )?;
-    rows.first()
-        .map(|row| {
-            Ok(Role {
-                id: RoleId::from_uuid(row.uuid(0)?),
-                key: key.clone(),
-                description: row.optional_text(1)?.map(str::to_owned),
-                assignable_by: row.parse(2)?,
-                deprecated: row.bool(3)?,
-                created_at: row.time(4)?,
-                updated_at: row.time(5)?,
-            })
-        })
-        .transpose()
-}
-
-/// The names of a role.
-pub fn role_key(tx: &mut dyn Tx, id: RoleId) -> Result<Option<RoleKey>, StoreError> {
-    let rows = tx.rows(
-        "SELECT service, name FROM roles WHERE id = ?1",
-        &[id.into()],
-    )?;
-    rows.first()
-        .map(|row| {
-            Ok(RoleKey {
-                service: row.parse(0)?,
-                name: row.parse(1)?,
-            })
-        })
-        .transpose()
 }
 
 /// Whether a role that the user holds in the organization grants the permission.

@@ -8,7 +8,7 @@ use crate::domain::member::Member;
 use crate::domain::organization::Organization;
 use crate::domain::{MemberId, OrganizationId, RoleId, RoleKey, Slug, UserId};
 use crate::protocol::organizations::{MemberView, OrganizationView, Page};
-use crate::store::{StoreError, Tx, members, organizations, users};
+use crate::store::{StoreError, Tx, members, organizations, roles, users};
 
 use super::error::OrganizationsError;
 
@@ -139,7 +139,9 @@ impl RoleNames {
         if let Some(key) = self.0.get(&id) {
             return Ok(key.clone());
         }
-        let key = members::role_key(tx, id)?.ok_or(StoreError::ForeignKey)?;
+        let key = roles::find_by_id(tx, id)?
+            .ok_or(StoreError::ForeignKey)?
+            .key;
         self.0.insert(id, key.clone());
         Ok(key)
     }

@@ -8,7 +8,7 @@ use crate::domain::member::Member;
 use crate::domain::role::Role;
 use crate::domain::user::UserState;
 use crate::domain::{MemberId, OrganizationId, RoleId, RoleKey, UserId};
-use crate::store::{Lock, StoreError, Tx, members, users};
+use crate::store::{Lock, StoreError, Tx, members, roles, users};
 
 use super::error::OrganizationsError;
 
@@ -217,13 +217,12 @@ pub(super) fn present(
 
 /// The role, which a service must have declared.
 pub(super) fn role_named(tx: &mut dyn Tx, named: &RoleKey) -> Result<Role, OrganizationsError> {
-    members::find_role(tx, named)?.ok_or_else(|| OrganizationsError::UnknownRole(named.clone()))
+    roles::find(tx, named)?.ok_or_else(|| OrganizationsError::UnknownRole(named.clone()))
 }
 
 /// The role behind a member's row.
 pub(super) fn role_of(tx: &mut dyn Tx, id: RoleId) -> Result<Role, OrganizationsError> {
-    let named = members::role_key(tx, id)?.ok_or(StoreError::ForeignKey)?;
-    role_named(tx, &named)
+    Ok(roles::find_by_id(tx, id)?.ok_or(StoreError::ForeignKey)?)
 }
 
 /// The user, who must be known and not deleted.
