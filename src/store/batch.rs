@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{StoreError, Tx, Val};
+use super::{Row, StoreError, Tx, Val};
 
 /// Parameters per statement. SQLite takes 32,766 and PostgreSQL 65,535.
 const MAX_PARAMS: usize = 8_000;
@@ -36,26 +36,50 @@ pub fn insert<const N: usize>(
 }
 
 /// Runs `{statement} ({ids})` for all ids; `fixed` are the statement's own parameters `?1`, `?2`, …
-/// Returns how many rows were touched.
 pub fn exec_in(
     tx: &mut dyn Tx,
     statement: &str,
     fixed: &[Val],
     ids: impl IntoIterator<Item = Val>,
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
+    each_in(statement, fixed, ids, |sql, params| {
+        tx.exec(sql, params).map(|_| ())
+    })
+}
+
+/// The rows of `{query} ({ids})` for all ids, in no order.
+pub fn rows_in(
+    tx: &mut dyn Tx,
+    query: &str,
+    fixed: &[Val],
+    ids: impl IntoIterator<Item = Val>,
+) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    each_in(query, fixed, ids, |sql, params| {
+        rows.extend(tx.rows(sql, params)?);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+fn each_in(
+    statement: &str,
+    fixed: &[Val],
+    ids: impl IntoIterator<Item = Val>,
+    mut run: impl FnMut(&str, &[Val]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut ids = ids.into_iter();
-    let mut touched = 0;
     loop {
         let mut params = fixed.to_vec();
         params.extend(ids.by_ref().take(MAX_PARAMS));
         let count = params.len() - fixed.len();
         if count == 0 {
-            return Ok(touched);
+            return Ok(());
         }
         let mut sql = format!("{statement} (");
         push_params(&mut sql, fixed.len() + 1, count);
         sql.push(')');
-        touched += tx.exec(&sql, &params)?;
+        run(&sql, &params)?;
     }
 }
 

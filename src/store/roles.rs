@@ -143,21 +143,18 @@ pub fn grants_of_service(
     read_grants(&rows)
 }
 
-/// What other services' roles grant of the permissions that this service declares or grants: all
-/// that can keep a permission for a member whose role of this service loses it.
-pub fn overlapping_grants(
+/// What other services' roles grant of these permissions.
+pub fn grants_of_others(
     tx: &mut dyn Tx,
     service: &ServiceName,
+    permissions: impl IntoIterator<Item = PermissionId>,
 ) -> Result<Vec<(RoleId, PermissionId)>, StoreError> {
-    let rows = tx.rows(
+    let rows = batch::rows_in(
+        tx,
         "SELECT rp.role_id, rp.permission_id FROM role_permissions rp \
-         JOIN roles r ON r.id = rp.role_id JOIN permissions p ON p.id = rp.permission_id \
-         WHERE r.service <> ?1 AND (p.service = ?1 OR p.id IN ( \
-             SELECT mine.permission_id FROM role_permissions mine \
-             JOIN roles own ON own.id = mine.role_id \
-             JOIN permissions theirs ON theirs.id = mine.permission_id \
-             WHERE own.service = ?1 AND theirs.service <> ?1))",
+         JOIN roles r ON r.id = rp.role_id WHERE r.service <> ?1 AND rp.permission_id IN",
         &[service.into()],
+        permissions.into_iter().map(Val::from),
     )?;
     read_grants(&rows)
 }

@@ -39,8 +39,8 @@ use super::problem::{Mistake, Problem};
 
 pub use schema::json_schema;
 pub use views::{
-    Affected, AppliedView, BlastRadius, ManifestView, Page, PermissionView, PlanView, RoleHolders,
-    RoleView, ServiceView,
+    Affected, AppliedView, BlastRadius, ConflictView, ManifestView, Page, PermissionView, PlanView,
+    RoleHolders, RoleView, ServiceView,
 };
 
 /// The most mistakes that one answer lists.

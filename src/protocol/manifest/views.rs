@@ -10,6 +10,7 @@ use crate::domain::{
     FreshnessToken, OrganizationId, PermissionKey, RoleKey, RoleName, ServiceName, Timestamp,
     UserId,
 };
+use crate::protocol::problem::Mistake;
 
 /// The answer to a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +21,21 @@ pub struct PlanView {
     pub plan_hash: String,
     /// What would change.
     pub plan: Plan,
+    /// What stands in the way of an apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<ConflictView>,
     /// Whom it would reach.
     pub blast_radius: BlastRadius,
+}
+
+/// Something that stands in the way of an apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictView {
+    /// The code that an apply would answer with.
+    pub code: String,
+    /// Where in the manifest, and what would be right.
+    #[serde(flatten)]
+    pub mistake: Mistake,
 }
 
 /// Which members gain and lose permissions, over all the roles that each holds.
