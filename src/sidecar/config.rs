@@ -1,1 +1,436 @@
-//! config.
+//! The sidecar's configuration.
+//!
+//! ```toml
+//! data = "/var/lib/doorward-sidecar"      # the copy, the enrolment
+//! public_url = "https://pdp.internal"     # base of the metadata document
+//! policies = "/etc/doorward/policies"     # hand-written Cedar policies
+//! credential_file = "/etc/doorward/sidecar.secret"
+//! workers = 2                             # runtime threads; default: one per core
+//!
+//! [listen.local]
+//! address = "127.0.0.1:7181"              # or "unix:/run/doorward/check.sock", "systemd"
+//! hosts = ["pdp.internal"]                # accepted in `Host` besides the loopback names
+//! deny_beyond = "10m"                     # deny when staler, or when staleness is unknown
+//! metrics = true                          # `/metrics` without a credential
+//! remote = false                          # needed to bind TCP beyond loopback
+//!
+//! [cache]
+//! members = 200000
+//! front = 16384                           # per runtime thread
+//! depends = "16MiB"
+//!
+//! [mapping]
+//! subject_types = ["user"]
+//! default_service = "documents"           # for resource types without `service:`
+//! action_prefixes = ["can_"]              # cut off before the action is looked up
+//! fill_missing_from_defaults = true       # batches: see `protocol::authzen::resolve`
+//! ```
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use crate::domain::{Secret, ServiceName};
+use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
+use crate::runtime::listen::Address;
+
+/// What environment variables begin with.
+const PREFIX: &str = "DOORWARD_SIDECAR";
+
+/// Where checks are answered when nothing is configured.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7181";
+
+/// A running sidecar's settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the copy and the enrolment live.
+    pub data: PathBuf,
+    /// Base URL of the metadata document; the first TCP listener's when absent.
+    pub public_url: Option<String>,
+    /// Directory of hand-written policies.
+    pub policies: Option<PathBuf>,
+    /// The bearer credential that opens explain, status and metrics over TCP.
+    pub credential: Option<Secret<String>>,
+    /// Runtime threads.
+    pub workers: usize,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
+    /// Sizes of caches.
+    pub cache: CacheSizes,
+    /// How callers' words become ours.
+    pub mapping: Mapping,
+    /// How long a request waits for the revision it asks for with `at_least`.
+    pub at_least_wait: Duration,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// The most connections at once over all listeners.
+    pub max_connections: usize,
+}
+
+/// One listener.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where.
+    pub address: Address,
+    /// Further names accepted in `Host`.
+    pub hosts: Vec<String>,
+    /// Deny when staler than this, or when staleness is unknown.
+    pub deny_beyond: Option<Duration>,
+    /// Whether `/metrics` is open.
+    pub metrics: bool,
+    /// Whether TCP beyond loopback is meant.
+    pub remote: bool,
+}
+
+impl Listener {
+    /// A listener with the defaults.
+    pub const fn at(address: Address) -> Self {
+        Self {
+            address,
+            hosts: Vec::new(),
+            deny_beyond: None,
+            metrics: false,
+            remote: false,
+        }
+    }
+}
+
+/// Bounds of the caches.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheSizes {
+    /// Members in moka.
+    pub members: u64,
+    /// Members in each thread's front.
+    pub front: usize,
+    /// Bytes of depends-answers.
+    pub depends_bytes: u64,
+    /// Distinct sets of roles that are interned.
+    pub role_sets: u32,
+}
+
+impl Default for CacheSizes {
+    fn default() -> Self {
+        Self {
+            members: 200_000,
+            front: 16_384,
+            depends_bytes: 16 << 20,
+            role_sets: 1 << 20,
+        }
+    }
+}
+
+/// How callers' words become `user`, `service:resource` and an action's name.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// Subject types that mean a user.
+    pub subject_types: Vec<String>,
+    /// The service of resource types that name none.
+    pub default_service: Option<ServiceName>,
+    /// Cut off action names, the first that fits.
+    pub action_prefixes: Vec<String>,
+    /// Whether a batch's defaults fill a missing `type`, `id` or `name`.
+    pub fill_missing_from_defaults: bool,
+}
+
+impl Default for Mapping {
+    fn default() -> Self {
+        Self {
+            subject_types: vec!["user".to_owned()],
+            default_service: None,
+            action_prefixes: Vec::new(),
+            fill_missing_from_defaults: true,
+        }
+    }
+}
+
+impl Mapping {
+    /// Whether a subject of this type is a user.
+    pub fn is_user(&self, subject_type: &str) -> bool {
+        self.subject_types.iter().any(|name| name == subject_type)
+    }
+
+    /// `service:resource` for a resource type as sent.
+    pub fn resource_type<'a>(&self, sent: &'a str) -> Cow<'a, str> {
+        match &self.default_service {
+            Some(service) if !sent.contains(':') => Cow::Owned(format!("{service}:{sent}")),
+            _ => Cow::Borrowed(sent),
+        }
+    }
+
+    /// The action's own name.
+    pub fn action<'a>(&self, sent: &'a str) -> &'a str {
+        self.action_prefixes
+            .iter()
+            .find_map(|prefix| sent.strip_prefix(prefix.as_str()))
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(sent)
+    }
+}
+
+impl Config {
+    /// Settings for a data directory, everything else by default: one loopback listener.
+    pub fn for_data(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            public_url: None,
+            policies: None,
+            credential: None,
+            workers: cores(),
+            listeners: Vec::new(),
+            cache: CacheSizes::default(),
+            mapping: Mapping::default(),
+            at_least_wait: Duration::from_millis(500),
+            body_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+        }
+    }
+
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with every mistake at once.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read(Reader::open(file, environment, PREFIX)?)
+    }
+
+    /// Reads a text: for tests and embedding.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with every mistake at once.
+    pub fn from_text(text: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read(Reader::from_text(text, "the text", environment, PREFIX)?)
+    }
+
+    fn read(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
+        let mut config = Self::for_data(
+            reader
+                .path("data")
+                .unwrap_or_else(|| "doorward-sidecar".into()),
+        );
+        config.public_url = reader.optional("public_url");
+        if let Some(url) = &mut config.public_url {
+            url.truncate(url.trim_end_matches('/').len());
+        }
+        config.policies = reader.path("policies");
+        config.credential = reader.secret("credential");
+        config.workers = reader.or("workers", config.workers).clamp(1, 256);
+        config.at_least_wait = reader.duration("at_least_wait", config.at_least_wait);
+        config.body_timeout = reader.duration("body_timeout", config.body_timeout);
+        config.max_connections = reader.or("max_connections", config.max_connections).max(1);
+        config.cache = reader.section("cache", |cache| {
+            let default = CacheSizes::default();
+            CacheSizes {
+                members: cache.or("members", default.members),
+                front: cache.or("front", default.front).min(1 << 22),
+                depends_bytes: cache.size("depends", default.depends_bytes),
+                role_sets: cache.or("role_sets", default.role_sets),
+            }
+        });
+        config.mapping = reader.section("mapping", |mapping| {
+            let default = Mapping::default();
+            let subject_types = mapping.list("subject_types");
+            Mapping {
+                subject_types: if subject_types.is_empty() {
+                    default.subject_types
+                } else {
+                    subject_types
+                },
+                default_service: mapping.optional("default_service"),
+                action_prefixes: mapping.list("action_prefixes"),
+                fill_missing_from_defaults: mapping.or("fill_missing_from_defaults", true),
+            }
+        });
+        let addresses: Vec<Address> = reader.list("addresses");
+        config.listeners = addresses.into_iter().map(Listener::at).collect();
+        for (name, value) in reader.map("listen") {
+            match listener(&value) {
+                Ok(listener) => config.listeners.push(listener),
+                Err(message) => reader.mistake(&format!("listen.{name}"), message),
+            }
+        }
+        if config.listeners.is_empty()
+            && let Ok(address) = DEFAULT_ADDRESS.parse()
+        {
+            config.listeners.push(Listener::at(address));
+        }
+        for mistake in config.exposure_mistakes() {
+            reader.mistake("listen", mistake);
+        }
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// TCP beyond loopback is never an accident: it must be said, and needs a credential.
+    pub fn exposure_mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for listener in &self.listeners {
+            let Address::Tcp(address) = &listener.address else {
+                continue;
+            };
+            if address.ip().is_loopback() {
+                continue;
+            }
+            if !listener.remote {
+                mistakes.push(format!(
+                    "`{address}` is reachable from other hosts: set `remote = true` if that is \
+                     meant"
+                ));
+            } else if self.credential.is_none() {
+                mistakes.push(format!(
+                    "`{address}` is reachable from other hosts and needs `credential_file`"
+                ));
+            }
+        }
+        mistakes
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn listener(value: &Value) -> Result<Listener, String> {
+    let table: &Table = value.as_table().ok_or("a table is wanted")?;
+    let mut address = None;
+    let mut listener = Listener::at(Address::Inherited(None));
+    for (key, value) in table {
+        let wrong = |wanted: &str| format!("`{key}`: {wanted} is wanted");
+        match key.as_str() {
+            "address" => {
+                let text = value.as_str().ok_or_else(|| wrong("an address"))?;
+                address = Some(text.parse()?);
+            }
+            "hosts" => {
+                listener.hosts = value
+                    .as_array()
+                    .and_then(|hosts| {
+                        hosts
+                            .iter()
+                            .map(|host| host.as_str().map(str::to_ascii_lowercase))
+                            .collect()
+                    })
+                    .ok_or_else(|| wrong("a list of host names"))?;
+            }
+            "deny_beyond" => {
+                let text = value.as_str().ok_or_else(|| wrong("a duration"))?;
+                listener.deny_beyond = Some(parse_duration(text)?);
+            }
+            "metrics" => {
+                listener.metrics = value.as_bool().ok_or_else(|| wrong("true or false"))?;
+            }
+            "remote" => {
+                listener.remote = value.as_bool().ok_or_else(|| wrong("true or false"))?;
+            }
+            _ => return Err(format!("`{key}` is no setting of a listener")),
+        }
+    }
+    listener.address = address.ok_or("`address` must be set")?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        Config::from_text(text, &Environment::default())
+    }
+
+    #[test]
+    fn without_a_file_one_loopback_listener_answers() {
+        let config = read("").unwrap();
+        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(config.listeners[0].address.to_string(), DEFAULT_ADDRESS);
+    }
+
+    #[test]
+    fn every_setting_of_the_documented_example_is_read() {
+        let config = read(
+            r#"
+            data = "/d"
+            public_url = "https://pdp.internal/"
+            policies = "/p"
+            workers = 2
+            [listen.local]
+            address = "127.0.0.1:0"
+            hosts = ["PDP.internal"]
+            deny_beyond = "10m"
+            metrics = true
+            remote = false
+            [cache]
+            members = 5
+            front = 4
+            depends = "1MiB"
+            [mapping]
+            subject_types = ["user", "person"]
+            default_service = "documents"
+            action_prefixes = ["can_"]
+            fill_missing_from_defaults = false
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.public_url.as_deref(), Some("https://pdp.internal"));
+        assert_eq!(config.listeners[0].hosts, ["pdp.internal"]);
+        assert_eq!(
+            config.listeners[0].deny_beyond,
+            Some(Duration::from_secs(600))
+        );
+        assert_eq!(
+            (config.cache.members, config.cache.depends_bytes),
+            (5, 1 << 20)
+        );
+        assert!(!config.mapping.fill_missing_from_defaults);
+    }
+
+    #[test]
+    fn an_unknown_setting_or_a_wrong_value_is_named() {
+        for (text, named) in [
+            ("colour = 1", "colour"),
+            ("[listen.x]\naddress = \"nowhere\"", "listen.x"),
+            ("[listen.x]\nport = 1", "port"),
+            ("[listen.x]\n", "address"),
+            ("[mapping]\ndefault_service = \"A B\"", "default_service"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tcp_beyond_loopback_must_be_said_and_needs_a_credential() {
+        let open = "[listen.x]\naddress = \"0.0.0.0:7181\"\n";
+        assert!(
+            read(open)
+                .unwrap_err()
+                .to_string()
+                .contains("`remote = true`")
+        );
+        let said = format!("{open}remote = true");
+        assert!(
+            read(&said)
+                .unwrap_err()
+                .to_string()
+                .contains("credential_file")
+        );
+    }
+
+    #[test]
+    fn the_mapping_turns_other_shapes_into_ours() {
+        let mapping = Mapping {
+            default_service: Some("documents".parse().unwrap()),
+            action_prefixes: vec!["can_".to_owned()],
+            subject_types: vec!["user".to_owned(), "person".to_owned()],
+            ..Mapping::default()
+        };
+        assert_eq!(mapping.resource_type("page"), "documents:page");
+        assert_eq!(mapping.resource_type("billing:invoice"), "billing:invoice");
+        assert_eq!(mapping.action("can_read"), "read");
+        assert_eq!(mapping.action("can_"), "can_");
+        assert_eq!(mapping.action("read"), "read");
+        assert!(mapping.is_user("person") && !mapping.is_user("robot"));
+    }
+}
