@@ -1,1 +1,554 @@
-//! decide.
+//! The decision, the same for every door: names and organization first, then the member, then the
+//! memo or, where hand-written policies have a say, Cedar.
+//!
+//! Unsure means deny, with a [`Why`].
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::domain::organization::Slug;
+use crate::domain::user::UserState;
+use crate::domain::{Decision, OrganizationId, RoleId, UserId};
+use crate::policy::{ActionIndex, Question, Resource, RoleSetId, Verdict};
+use crate::protocol::authzen::{Request, RequestError, object, organization_in};
+use crate::sidecar::cache::{Front, Hit, Member, Stamps, Standing};
+use crate::sidecar::view::{State, View};
+use crate::sidecar::why::Why;
+use crate::store::replica::{ReplicaError, ReplicaReader};
+
+/// A question in our own words.
+#[derive(Debug, Clone)]
+pub struct Check<'a> {
+    /// Who.
+    pub user: UserId,
+    /// Where: the membership asked about.
+    pub organization: OrganizationId,
+    /// `service:resource`.
+    pub resource_type: Cow<'a, str>,
+    /// The action's name.
+    pub action: &'a str,
+    /// The resource's id, in the service's terms.
+    pub resource_id: &'a str,
+    /// Unread properties, for hand-written policies only.
+    pub properties: Properties<'a>,
+}
+
+/// What hand-written policies may read of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Properties<'a> {
+    /// Of the subject.
+    pub subject: Option<&'a RawValue>,
+    /// Of the action.
+    pub action: Option<&'a RawValue>,
+    /// Of the resource.
+    pub resource: Option<&'a RawValue>,
+    /// The circumstances.
+    pub context: Option<&'a RawValue>,
+}
+
+/// A decision and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Allow or deny.
+    pub decision: Decision,
+    /// The reason.
+    pub why: Why,
+}
+
+impl Outcome {
+    /// A denial.
+    pub const fn deny(why: Why) -> Self {
+        Self {
+            decision: Decision::Deny,
+            why,
+        }
+    }
+}
+
+/// What one runtime thread keeps for itself: its front, its reader, its counters.
+#[derive(Debug)]
+pub struct Worker {
+    front: Front,
+    reader: Option<(u64, ReplicaReader)>,
+    question: Vec<u8>,
+    /// What it did so far.
+    pub counts: Counts,
+}
+
+/// Counters of one thread: plain numbers, summed over threads when somebody looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Allows by [`Why`].
+    pub allowed: [u64; Why::ALL.len()],
+    /// Denies by [`Why`].
+    pub denied: [u64; Why::ALL.len()],
+    /// Members found in the front.
+    pub front_hits: u64,
+    /// Members found in moka.
+    pub shared_hits: u64,
+    /// Members looked for in vain.
+    pub misses: u64,
+    /// Reads of the copy.
+    pub sqlite_reads: u64,
+    /// Answers of hand-written policies found in moka.
+    pub depends_hits: u64,
+    /// Questions put to Cedar with hand-written policies.
+    pub evaluations: u64,
+    /// Requests refused with 400.
+    pub refused: u64,
+}
+
+impl Counts {
+    /// Adds another thread's.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.allowed.iter_mut().zip(other.allowed) {
+            *sum += more;
+        }
+        for (sum, more) in self.denied.iter_mut().zip(other.denied) {
+            *sum += more;
+        }
+        self.front_hits += other.front_hits;
+        self.shared_hits += other.shared_hits;
+        self.misses += other.misses;
+        self.sqlite_reads += other.sqlite_reads;
+        self.depends_hits += other.depends_hits;
+        self.evaluations += other.evaluations;
+        self.refused += other.refused;
+    }
+
+    /// Counts a decision.
+    pub fn count(&mut self, outcome: Outcome) {
+        let by_why = if outcome.decision.is_allow() {
+            &mut self.allowed
+        } else {
+            &mut self.denied
+        };
+        if let Some(count) = by_why.get_mut(outcome.why as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// The roles of a member: interned, or as such when the interner is full.
+enum Held {
+    Interned(RoleSetId),
+    Loose(Vec<RoleId>),
+}
+
+impl Worker {
+    /// A worker for decisions of `state`.
+    pub fn new(state: &State) -> Self {
+        Self {
+            front: Front::new(state.front_entries()),
+            reader: None,
+            question: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Forgets one member, here and in the shared cache.
+    pub fn evict(&mut self, state: &State, organization: OrganizationId, user: UserId) {
+        state.members.evict(&mut self.front, organization, user);
+    }
+
+    fn member(
+        &mut self,
+        state: &State,
+        view: &View,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<(Standing, Held), ReplicaError> {
+        let found = state
+            .members
+            .find(&state.generations, &mut self.front, organization, user);
+        if let Some((member, hit)) = found {
+            match hit {
+                Hit::Front => self.counts.front_hits += 1,
+                Hit::Shared => self.counts.shared_hits += 1,
+            }
+            return Ok((member.standing, Held::Interned(member.roles)));
+        }
+        self.counts.misses += 1;
+        let Self {
+            front,
+            reader,
+            counts,
+            ..
+        } = self;
+        state
+            .members
+            .fill(&state.generations, front, (organization, user), || {
+                let facts = read(state, reader, counts, |reader| {
+                    reader.member(organization, user)
+                })?;
+                let (standing, roles) = match facts {
+                    None => (Standing::Stranger, Vec::new()),
+                    Some(facts) => (standing(facts.state), facts.roles),
+                };
+                Ok(match view.engine.sets().intern(&roles) {
+                    Some(set) => (
+                        Some(Member {
+                            roles: set,
+                            standing,
+                        }),
+                        (standing, Held::Interned(set)),
+                    ),
+                    None => (None, (standing, Held::Loose(roles))),
+                })
+            })
+    }
+
+    fn slug(&mut self, state: &State, slug: &str) -> Result<Option<OrganizationId>, ReplicaError> {
+        let Self { reader, counts, .. } = self;
+        state.slugs.resolve(&state.generations, slug, || {
+            read(state, reader, counts, |reader| {
+                reader.organization_by_slug(slug)
+            })
+        })
+    }
+}
+
+/// Reads the copy through the thread's own reader, which is opened anew after the file was swapped
+/// or a read failed.
+fn read<T>(
+    state: &State,
+    slot: &mut Option<(u64, ReplicaReader)>,
+    counts: &mut Counts,
+    query: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError>,
+) -> Result<T, ReplicaError> {
+    let copy = state.copy();
+    let Some(copy) = copy.as_ref() else {
+        return Err(ReplicaError::Unavailable("there is no copy yet".to_owned()));
+    };
+    let (_, reader) = match slot {
+        Some(open) if open.0 == copy.number => open,
+        _ => slot.insert((copy.number, ReplicaReader::open(&copy.path)?)),
+    };
+    counts.sqlite_reads += 1;
+    let outcome = query(reader);
+    if outcome.is_err() {
+        *slot = None;
+    }
+    outcome
+}
+
+const fn standing(state: UserState) -> Standing {
+    match state {
+        UserState::Active => Standing::Member,
+        UserState::Suspended => Standing::Suspended,
+        UserState::Deleted => Standing::Deleted,
+    }
+}
+
+/// The organizations that a request names: any two must agree.
+#[derive(Debug, Clone, Default)]
+pub struct Named<'a> {
+    /// `context.organization`, or the query's.
+    pub context: Option<Cow<'a, str>>,
+    /// `resource.properties.organization`.
+    pub resource: Option<Cow<'a, str>>,
+}
+
+/// Turns a request into a check.
+///
+/// # Errors
+///
+/// Outer: the request is refused (400, or an error of its item). Inner: it is denied.
+pub fn understand<'a>(
+    state: &State,
+    worker: &mut Worker,
+    request: &Request<'a>,
+) -> Result<Result<Check<'a>, Why>, RequestError> {
+    let named = Named {
+        context: match request.context {
+            Some(context) => organization_in(context, "context.organization")?,
+            None => None,
+        },
+        resource: match request.resource.properties {
+            Some(properties) => organization_in(properties, "resource.properties.organization")?,
+            None => None,
+        },
+    };
+    let organization = match organization(state, worker, &named)? {
+        Ok(organization) => organization,
+        Err(why) => return Ok(Err(why)),
+    };
+    if !state.mapping.is_user(request.subject.kind) {
+        return Ok(Err(Why::SubjectType));
+    }
+    let Ok(user) = UserId::from_str(request.subject.id) else {
+        return Ok(Err(Why::SubjectId));
+    };
+    Ok(Ok(Check {
+        user,
+        organization,
+        resource_type: state.mapping.resource_type(request.resource.kind),
+        action: state.mapping.action(request.action.name),
+        resource_id: request.resource.id,
+        properties: Properties {
+            subject: request.subject.properties,
+            action: request.action.properties,
+            resource: request.resource.properties,
+            context: request.context,
+        },
+    }))
+}
+
+/// The one organization that is named.
+///
+/// # Errors
+///
+/// Outer: two that disagree, or a text that is neither id nor slug. Inner: none, or a slug that
+/// nobody has.
+pub fn organization(
+    state: &State,
+    worker: &mut Worker,
+    named: &Named<'_>,
+) -> Result<Result<OrganizationId, Why>, RequestError> {
+    let (first, second) = match (&named.context, &named.resource) {
+        (None, None) => return Ok(Err(Why::OrganizationMissing)),
+        (Some(only), None) | (None, Some(only)) => (only, None),
+        (Some(one), Some(other)) => (one, (one != other).then_some(other)),
+    };
+    let resolved = resolve(state, worker, first)?;
+    let Some(second) = second else {
+        return Ok(resolved);
+    };
+    match (resolved, resolve(state, worker, second)?) {
+        (Ok(one), Ok(other)) if one == other => Ok(Ok(one)),
+        (Err(Why::CopyUnreadable | Why::NoCopy), _)
+        | (_, Err(Why::CopyUnreadable | Why::NoCopy)) => Ok(Err(Why::CopyUnreadable)),
+        // Two spellings, at most one of them known: they do not name the same organization.
+        _ => Err(RequestError::Malformed(
+            "`context.organization` and `resource.properties.organization` name different \
+             organizations"
+                .to_owned(),
+        )),
+    }
+}
+
+fn resolve(
+    state: &State,
+    worker: &mut Worker,
+    text: &str,
+) -> Result<Result<OrganizationId, Why>, RequestError> {
+    if let Ok(id) = OrganizationId::from_str(text) {
+        return Ok(Ok(id));
+    }
+    if text.parse::<Slug>().is_err() {
+        return Err(RequestError::Malformed(format!(
+            "`{}` is neither an organization's id nor a slug",
+            text.chars().take(80).collect::<String>()
+        )));
+    }
+    Ok(match worker.slug(state, text) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(Why::OrganizationUnknown),
+        Err(error) => Err(unreadable(state, &error)),
+    })
+}
+
+fn unreadable(state: &State, error: &ReplicaError) -> Why {
+    if state.copy().is_none() {
+        return Why::NoCopy;
+    }
+    tracing::error!(%error, "the copy cannot be read");
+    Why::CopyUnreadable
+}
+
+/// Decides.
+///
+/// # Errors
+///
+/// [`RequestError`] when a hand-written policy wants properties that cannot be read.
+pub fn decide(
+    state: &State,
+    view: &View,
+    worker: &mut Worker,
+    check: &Check<'_>,
+) -> Result<Outcome, RequestError> {
+    let Some(action) = view.engine.action(&check.resource_type, check.action) else {
+        return Ok(Outcome::deny(if view.position.is_some() {
+            Why::PermissionUnknown
+        } else {
+            Why::NoCopy
+        }));
+    };
+    // Before the member is read: what a depends-answer is kept under.
+    let stamps = Stamps {
+        policy: view.policies,
+        user: state.generations.user(check.user),
+        organizations: state.generations.organizations(),
+    };
+    let (standing, held) = match worker.member(state, view, check.organization, check.user) {
+        Ok(member) => member,
+        Err(error) => return Ok(Outcome::deny(unreadable(state, &error))),
+    };
+    if let Some(why) = barred(standing) {
+        return Ok(Outcome::deny(why));
+    }
+    let verdict = match &held {
+        Held::Interned(set) => view.engine.decide(*set, action),
+        Held::Loose(_) => Verdict::Depends,
+    };
+    match verdict {
+        Verdict::Allow => Ok(Outcome {
+            decision: Decision::Allow,
+            why: Why::Roles,
+        }),
+        Verdict::Deny => Ok(Outcome::deny(Why::Roles)),
+        Verdict::Depends => depends(state, view, worker, check, action, &held, stamps),
+    }
+}
+
+const fn barred(standing: Standing) -> Option<Why> {
+    match standing {
+        Standing::Member => None,
+        Standing::Stranger => Some(Why::NotMember),
+        Standing::Suspended => Some(Why::Suspended),
+        Standing::Deleted => Some(Why::Deleted),
+    }
+}
+
+fn depends(
+    state: &State,
+    view: &View,
+    worker: &mut Worker,
+    check: &Check<'_>,
+    action: ActionIndex,
+    held: &Held,
+    stamps: Stamps,
+) -> Result<Outcome, RequestError> {
+    let outcome = |decision| Outcome {
+        decision,
+        why: Why::Policies,
+    };
+    let kept = !view.engine.depends_on_time(action);
+    if kept {
+        write_question(&mut worker.question, check);
+        if let Some(decision) = state.depends.find(&worker.question, stamps) {
+            worker.counts.depends_hits += 1;
+            return Ok(outcome(decision));
+        }
+    }
+    worker.counts.evaluations += 1;
+    let decision = with_question(state, view, check, action, held, |question| {
+        view.engine.evaluate(question).decision
+    })?;
+    if kept {
+        state.depends.keep(&worker.question, decision, stamps);
+    }
+    Ok(outcome(decision))
+}
+
+/// Every byte that an evaluation may see, each part behind its length.
+fn write_question(out: &mut Vec<u8>, check: &Check<'_>) {
+    out.clear();
+    out.extend_from_slice(&check.organization.as_u128().to_ne_bytes());
+    out.extend_from_slice(&check.user.as_u128().to_ne_bytes());
+    let parts = [
+        Some(check.resource_type.as_ref()),
+        Some(check.action),
+        Some(check.resource_id),
+        check.properties.subject.map(RawValue::get),
+        check.properties.action.map(RawValue::get),
+        check.properties.resource.map(RawValue::get),
+        check.properties.context.map(RawValue::get),
+    ];
+    for part in parts {
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        out.extend_from_slice(&length.to_ne_bytes());
+        out.extend_from_slice(part.unwrap_or_default().as_bytes());
+    }
+}
+
+fn with_question<T>(
+    state: &State,
+    view: &View,
+    check: &Check<'_>,
+    action: ActionIndex,
+    held: &Held,
+    ask: impl FnOnce(&Question<'_>) -> T,
+) -> Result<T, RequestError> {
+    let map = |raw: Option<&RawValue>| -> Result<Option<Map<String, Value>>, RequestError> {
+        raw.map(object).transpose()
+    };
+    let subject = map(check.properties.subject)?;
+    let action_properties = map(check.properties.action)?;
+    let resource = map(check.properties.resource)?;
+    let context = map(check.properties.context)?;
+    let interned;
+    let roles: &[RoleId] = match held {
+        Held::Interned(set) => {
+            interned = view.engine.sets().roles(*set);
+            &interned
+        }
+        Held::Loose(roles) => roles,
+    };
+    Ok(ask(&Question {
+        organization: check.organization,
+        user: check.user,
+        roles,
+        action,
+        resource: Resource {
+            resource_type: &check.resource_type,
+            id: check.resource_id,
+            organization: None,
+            properties: resource.as_ref(),
+        },
+        subject_properties: subject.as_ref(),
+        action_properties: action_properties.as_ref(),
+        context: context.as_ref(),
+        now: Some(state.clock().now()),
+    }))
+}
+
+/// Says why a check comes out as it does, as JSON: roles that grant it, or the nearest miss.
+///
+/// # Errors
+///
+/// [`RequestError`] when properties cannot be read.
+pub fn explain(
+    state: &State,
+    view: &View,
+    worker: &mut Worker,
+    check: &Check<'_>,
+) -> Result<Value, RequestError> {
+    let Some(action) = view.engine.action(&check.resource_type, check.action) else {
+        let unknown = view
+            .engine
+            .explain_unknown(&check.resource_type, check.action);
+        return Ok(serde_json::to_value(unknown).unwrap_or_default());
+    };
+    let (standing, held) = match worker.member(state, view, check.organization, check.user) {
+        Ok(member) => member,
+        Err(error) => return Ok(plain(unreadable(state, &error))),
+    };
+    match barred(standing) {
+        None | Some(Why::NotMember) => {}
+        Some(why) => return Ok(plain(why)),
+    }
+    let mut explanation = with_question(state, view, check, action, &held, |question| {
+        serde_json::to_value(view.engine.explain(question)).unwrap_or_default()
+    })?;
+    if standing == Standing::Stranger
+        && let Some(members) = explanation.as_object_mut()
+    {
+        // A stranger is denied before any policy is asked, whatever one would say.
+        members.insert("allowed".to_owned(), false.into());
+        members.insert("member".to_owned(), false.into());
+    }
+    Ok(explanation)
+}
+
+/// An explanation that is only a reason.
+pub fn plain(why: Why) -> Value {
+    serde_json::json!({
+        "allowed": false,
+        "summary": format!("denied: {}", why.message()),
+        "cause": {"kind": why.code()},
+    })
+}

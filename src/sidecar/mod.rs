@@ -7,3 +7,4 @@ pub mod decide;
 pub mod follow;
 pub mod http;
 pub mod view;
+pub mod why;

@@ -1,1 +1,352 @@
-//! view.
+//! What a check is answered from: one immutable [`View`], swapped whole, and the caches beside it.
+//!
+//! The order of a change is fixed: the copy's rows are committed, then generations are bumped, then
+//! the new view is published. Whoever sees a view of revision N finds N's rows in the copy and no
+//! older member in a cache.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use tokio::sync::watch;
+
+use crate::domain::{Freshness, FreshnessToken, Position, Revision};
+use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets};
+use crate::runtime::Clock;
+use crate::sidecar::cache::{Depends, Generations, Members, Slugs};
+use crate::sidecar::config::{CacheSizes, Mapping};
+use crate::sidecar::why::Why;
+use crate::store::replica::{Applied, ReplicaError, ReplicaReader};
+
+/// Slugs kept in memory.
+const SLUGS: u64 = 50_000;
+
+/// Policies compiled from one revision.
+#[derive(Debug)]
+pub struct View {
+    /// Where the copy stands; `None` before there is one.
+    pub position: Option<Position>,
+    /// The compiled policies.
+    pub engine: Arc<Engine>,
+    /// How many times policies changed: answers of hand-written policies are kept under it.
+    pub policies: u64,
+}
+
+impl View {
+    /// The revision that answers carry; zero before there is a copy.
+    pub fn revision(&self) -> Revision {
+        self.position
+            .map_or(Revision::ZERO, |position| position.revision)
+    }
+}
+
+/// The copy's file; threads reopen their readers when the number grows.
+#[derive(Debug)]
+pub(super) struct CopyFile {
+    pub(super) path: PathBuf,
+    pub(super) number: u64,
+}
+
+/// Why a copy or a change of policies was not taken up. The old view keeps serving.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The copy cannot be read.
+    #[error("the copy cannot be read")]
+    Copy(#[from] ReplicaError),
+    /// The facts do not compile.
+    #[error("the facts do not compile")]
+    Policies(#[from] BuildError),
+}
+
+/// Everything that decisions share.
+pub struct State {
+    view: ArcSwap<View>,
+    copy: ArcSwapOption<CopyFile>,
+    pub(super) generations: Generations,
+    pub(super) members: Members,
+    pub(super) depends: Depends,
+    pub(super) slugs: Slugs,
+    pub(super) mapping: Mapping,
+    custom: CustomPolicies,
+    /// Set while the last change of policies could not be compiled.
+    behind: AtomicBool,
+    heard: Heard,
+    applied: watch::Sender<Option<Position>>,
+    clock: Arc<dyn Clock>,
+    front_entries: usize,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("position", &self.view.load().position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// A state without a copy: it denies everything and says why.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if not even an empty set of facts compiles with these policies.
+    pub fn new(
+        sizes: &CacheSizes,
+        mapping: Mapping,
+        custom: CustomPolicies,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BuildError> {
+        let sets = Arc::new(RoleSets::new(sizes.role_sets));
+        let engine = Arc::new(Engine::build(&PolicyFacts::default(), &custom, sets)?);
+        Ok(Self {
+            view: ArcSwap::from_pointee(View {
+                position: None,
+                engine,
+                policies: 0,
+            }),
+            copy: ArcSwapOption::empty(),
+            generations: Generations::default(),
+            members: Members::new(sizes.members),
+            depends: Depends::new(sizes.depends_bytes),
+            slugs: Slugs::new(SLUGS),
+            mapping,
+            custom,
+            behind: AtomicBool::new(false),
+            heard: Heard::default(),
+            applied: watch::Sender::new(None),
+            clock,
+            front_entries: sizes.front,
+        })
+    }
+
+    /// The current view: load it once per request.
+    pub fn view(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// How many places a thread's front has.
+    pub(super) const fn front_entries(&self) -> usize {
+        self.front_entries
+    }
+
+    /// The copy's file, if there is one.
+    pub(super) fn copy(&self) -> Guard<Option<Arc<CopyFile>>> {
+        self.copy.load()
+    }
+
+    /// The file of the copy that decisions read.
+    pub fn copy_path(&self) -> Option<PathBuf> {
+        self.copy.load().as_ref().map(|copy| copy.path.clone())
+    }
+
+    /// Takes up a copy's file: at start, and when a snapshot replaced it.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoptError`]: the old view and file keep serving.
+    pub fn adopt(&self, path: &Path) -> Result<Position, AdoptError> {
+        let (position, engine) = self.compile(path)?;
+        let number = self.copy.load().as_ref().map_or(0, |copy| copy.number) + 1;
+        self.copy.store(Some(Arc::new(CopyFile {
+            path: path.to_owned(),
+            number,
+        })));
+        // After the file is swapped: who loads a bumped generation reads the new file.
+        self.generations.bump_all();
+        let old = self.view.load();
+        if old
+            .position
+            .is_some_and(|before| before.epoch != position.epoch)
+        {
+            // Numbers of another epoch: what was heard about the old one says nothing here.
+            self.heard.forget();
+        }
+        self.publish(View {
+            position: Some(position),
+            engine,
+            policies: old.policies + 1,
+        });
+        Ok(position)
+    }
+
+    /// Takes up a change whose rows are committed to the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`AdoptError`]: caches are right, but the old policies keep serving and the revision stays.
+    pub fn apply(&self, applied: &Applied) -> Result<(), AdoptError> {
+        for user in &applied.touched_users {
+            self.generations.bump_user(*user);
+        }
+        if applied.organizations_changed {
+            self.generations.bump_organizations();
+        }
+        let old = self.view.load();
+        let recompile = applied.policy_changed || self.behind.load(Ordering::Acquire);
+        let view = match self.copy.load().as_ref() {
+            Some(copy) if recompile => View {
+                position: Some(applied.position),
+                engine: self.compile(&copy.path)?.1,
+                policies: old.policies + 1,
+            },
+            _ => View {
+                position: Some(applied.position),
+                engine: Arc::clone(&old.engine),
+                policies: old.policies,
+            },
+        };
+        self.publish(view);
+        Ok(())
+    }
+
+    fn compile(&self, path: &Path) -> Result<(Position, Arc<Engine>), AdoptError> {
+        // Until it succeeds, no later change may pass for a view of its revision.
+        self.behind.store(true, Ordering::Release);
+        let rows = ReplicaReader::open(path)?.policy_facts()?;
+        let facts = PolicyFacts {
+            roles: rows.roles,
+            permissions: rows.permissions,
+            grants: rows.grants,
+        };
+        let engine = self.view.load().engine.rebuild(&facts, &self.custom)?;
+        self.behind.store(false, Ordering::Release);
+        Ok((rows.position, Arc::new(engine)))
+    }
+
+    fn publish(&self, view: View) {
+        let position = view.position;
+        self.view.store(Arc::new(view));
+        if let Some(position) = position {
+            self.heard.caught_up(position.revision);
+        }
+        self.applied.send_replace(position);
+    }
+
+    /// Notes a verified head: at `at_boot`, the authority stood at `head`.
+    pub fn hear(&self, head: Revision, at_boot: Duration) {
+        self.heard.head(head, at_boot, self.view.load().revision());
+    }
+
+    /// How fresh answers from this view are, now.
+    pub fn freshness(&self, view: &View) -> Freshness {
+        Freshness {
+            revision: view.revision(),
+            staleness: self
+                .heard
+                .fresh_at()
+                .map(|at| self.clock.since_boot().saturating_sub(at)),
+        }
+    }
+
+    /// Waits until the copy knows the write that a token tells of.
+    ///
+    /// # Errors
+    ///
+    /// [`Why::NotYetApplied`] after `wait`; [`Why::UnknownEpoch`] at once for a token of another
+    /// history; [`Why::NoCopy`].
+    pub async fn reach(&self, token: FreshnessToken, wait: Duration) -> Result<(), Why> {
+        let reached = |position: &Option<Position>| {
+            position.is_some_and(|position| {
+                position.epoch != token.epoch || position.revision >= token.revision
+            })
+        };
+        let mut applied = self.applied.subscribe();
+        let position = match tokio::time::timeout(wait, applied.wait_for(reached)).await {
+            Ok(Ok(position)) => *position,
+            Ok(Err(_)) | Err(_) => self.view.load().position,
+        };
+        match position {
+            None => Err(Why::NoCopy),
+            Some(position) if position.epoch != token.epoch => Err(Why::UnknownEpoch),
+            Some(position) if position.revision < token.revision => Err(Why::NotYetApplied),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// When it was last known that nothing newer exists.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Microseconds since boot, plus one; zero is never.
+    fresh_at: AtomicU64,
+    /// A head that the copy has yet to reach.
+    ahead: Mutex<Option<(Revision, Duration)>>,
+}
+
+impl Heard {
+    fn fresh_at(&self) -> Option<Duration> {
+        self.fresh_at
+            .load(Ordering::Acquire)
+            .checked_sub(1)
+            .map(Duration::from_micros)
+    }
+
+    fn set(&self, at: Duration) {
+        let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX - 1);
+        self.fresh_at.fetch_max(micros + 1, Ordering::AcqRel);
+    }
+
+    fn head(&self, head: Revision, at: Duration, applied: Revision) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if head <= applied {
+            *ahead = None;
+            self.set(at);
+        } else {
+            // Only the newest matters: reaching it is reaching all before it.
+            *ahead = Some((head, at));
+        }
+    }
+
+    fn caught_up(&self, applied: Revision) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((head, at)) = *ahead
+            && head <= applied
+        {
+            *ahead = None;
+            self.set(at);
+        }
+    }
+
+    fn forget(&self) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        *ahead = None;
+        self.fresh_at.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staleness_is_unknown_until_a_head_is_reached() {
+        let heard = Heard::default();
+        assert_eq!(heard.fresh_at(), None);
+        heard.head(Revision::new(5), Duration::from_secs(10), Revision::new(4));
+        assert_eq!(heard.fresh_at(), None);
+        heard.caught_up(Revision::new(4));
+        assert_eq!(heard.fresh_at(), None);
+        heard.caught_up(Revision::new(5));
+        assert_eq!(heard.fresh_at(), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_head_that_is_reached_late_counts_from_when_it_was_the_head() {
+        let heard = Heard::default();
+        heard.head(Revision::new(5), Duration::from_secs(10), Revision::new(5));
+        heard.head(Revision::new(9), Duration::from_secs(11), Revision::new(5));
+        assert_eq!(heard.fresh_at(), Some(Duration::from_secs(10)));
+        heard.caught_up(Revision::new(9));
+        assert_eq!(heard.fresh_at(), Some(Duration::from_secs(11)));
+        heard.head(Revision::new(9), Duration::from_secs(3), Revision::new(9));
+        assert_eq!(heard.fresh_at(), Some(Duration::from_secs(11)));
+    }
+}
