@@ -309,6 +309,11 @@ impl MessageDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether no message has begun.
+    pub fn is_between_messages(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// The next whole message; `None` when more bytes are needed. Kinds this program does not know
     /// are skipped.
     ///

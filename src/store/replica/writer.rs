@@ -124,6 +124,11 @@ impl Replica {
         Ok(Some(all))
     }
 
+    /// Removes the file at `path` with what the engine keeps beside it. One that is not there is fine.
+    pub fn remove(path: &Path) -> Result<(), ReplicaError> {
+        remove(path)
+    }
+
     /// Writes a compact, consistent image of the copy to a new file, on a connection of its own.
     pub fn vacuum_into(path: &Path, target: &Path) -> Result<(), ReplicaError> {
         let connection = Connection::open_with_flags(
