@@ -9,7 +9,7 @@ use super::{Row, StoreError, Tx, Val};
 /// One thing that somebody did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// A UUIDv7, minted before the transaction.
+    /// A version 7 UUID, minted before the transaction.
     pub id: Uuid,
     /// When.
     pub at: Timestamp,

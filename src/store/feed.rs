@@ -110,14 +110,16 @@ pub fn frame_at(tx: &mut dyn Tx, at: Revision) -> Result<Option<Chain>, StoreErr
 pub fn compact(tx: &mut dyn Tx, floor: Revision) -> Result<u64, StoreError> {
     let now = head(tx)?;
     let floor = floor.min(now.position.revision).max(now.floor);
+    let gone = tx.exec(
+        "DELETE FROM feed_outbox WHERE feed = ?1 AND revision < ?2",
+        &[FEED.as_str().into(), number(floor)?.into()],
+    )?;
+    // Last: on PostgreSQL this row is what all writers wait for.
     tx.exec(
         "UPDATE feed_state SET floor = ?2 WHERE feed = ?1 AND floor < ?2",
         &[FEED.as_str().into(), number(floor)?.into()],
     )?;
-    tx.exec(
-        "DELETE FROM feed_outbox WHERE feed = ?1 AND revision < ?2",
-        &[FEED.as_str().into(), number(floor)?.into()],
-    )
+    Ok(gone)
 }
 
 /// The epochs so far with the number of each one's first change, oldest first.

@@ -92,6 +92,10 @@ impl Store {
     /// [`StoreError::Schema`] when the database is newer than this program, from another build, or
     /// not Doorward's; [`StoreError::Unavailable`] when it cannot be reached or another process has
     /// the file.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over what they share; the signature leaves room to keep it"
+    )]
     pub fn open(
         config: &StoreConfig,
         clock: Arc<dyn Clock>,
@@ -138,6 +142,17 @@ impl Store {
     fn engine(config: &StoreConfig) -> Result<Box<dyn Engine>, StoreError> {
         match config {
             StoreConfig::Sqlite { path } => Ok(Box::new(Sqlite::open(path)?)),
+            #[cfg(feature = "postgres")]
+            StoreConfig::Postgres {
+                url,
+                max_connections,
+            } => on_plain_thread(|| -> Result<Box<dyn Engine>, StoreError> {
+                Ok(Box::new(super::driver::Postgres::open(
+                    url,
+                    *max_connections,
+                )?))
+            }),
+            #[cfg(not(feature = "postgres"))]
             StoreConfig::Postgres { .. } => Err(StoreError::Unavailable(
                 "this program was built without PostgreSQL".to_owned(),
             )),

@@ -1,5 +1,7 @@
 //! The engines: how a transaction begins, speaks and ends on SQLite and on PostgreSQL.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;
 
 use std::fmt;
@@ -11,6 +13,8 @@ use crate::domain::Position;
 
 use super::{StoreError, Tx};
 
+#[cfg(feature = "postgres")]
+pub(super) use postgres::Postgres;
 pub(super) use sqlite::Sqlite;
 
 /// The few places where the engines' SQL differs ask this.

@@ -1,3 +1,4 @@
-//! The store: one suite of behaviours for both engines.
+//! The store: one suite of behaviours, run on both engines.
 
-mod behaviours;
+mod bench;
+mod rows;
