@@ -1,1 +1,17 @@
-//! cli
+//! The command people type: one file per command.
+//!
+//! Commands speak to the daemons over their public interfaces; `dev` runs both in one process.
+//! Results go to standard output through [`output`], everything else to standard error.
+
+pub mod args;
+mod check;
+mod completions;
+pub mod error;
+mod http;
+pub mod output;
+mod profile;
+mod run;
+mod session;
+
+pub use args::Cli;
+pub use run::run;

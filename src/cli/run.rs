@@ -1,0 +1,38 @@
+//! From arguments to an exit code.
+
+use std::process::ExitCode;
+
+use super::args::{Cli, Command};
+use super::error::CliError;
+use super::output::{Format, Output};
+use super::profile::Profile;
+use super::{check, completions};
+use crate::domain::Secret;
+
+/// Runs one command. Failures are shown here, once.
+pub async fn run(cli: Cli, client_secret: Option<Secret<String>>) -> ExitCode {
+    let output = Output::new(if cli.json {
+        Format::Json
+    } else {
+        Format::Human
+    });
+    match dispatch(&cli, client_secret, output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+async fn dispatch(
+    cli: &Cli,
+    client_secret: Option<Secret<String>>,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let profile = || Profile::load(&cli.connection, client_secret.clone());
+    match &cli.command {
+        Command::Check(args) => check::run(args, &profile()?, output).await,
+        Command::Completions(args) => Ok(completions::run(args, output)),
+    }
+}
