@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
+use super::manifest::ManifestArgs;
 use super::profile::ConnectionArgs;
 
 /// Asks, shows and changes who may do what.
@@ -39,5 +40,6 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Check(CheckArgs),
+    Manifest(ManifestArgs),
     Completions(CompletionsArgs),
 }

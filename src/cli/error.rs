@@ -89,6 +89,13 @@ impl CliError {
         self
     }
 
+    /// Adds each mistake that was found.
+    #[must_use]
+    pub fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
     /// What a script may branch on.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -99,8 +106,8 @@ impl CliError {
         self.fix.as_deref()
     }
 
-    /// Each mistake that the server found.
-    pub fn details(&self) -> &[String] {
+    /// Each mistake that was found.
+    pub fn mistakes(&self) -> &[String] {
         &self.details
     }
 

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
+pub(super) enum Endpoint {
     /// `http://` or `https://` with host and port.
     Url(Uri),
     /// A Unix socket's path.
@@ -70,31 +70,31 @@ impl fmt::Display for Endpoint {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// The status.
-    pub status: StatusCode,
+    pub(super) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// The whole body.
-    pub body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// A request to be sent.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     /// The method.
-    pub method: Method,
+    pub(super) method: Method,
     /// Path and query.
-    pub path: &'a str,
+    pub(super) path: &'a str,
     /// Header lines beside those that follow from the rest.
-    pub headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Media type and bytes, if there is a body.
-    pub body: Option<(&'a str, Bytes)>,
+    pub(super) body: Option<(&'a str, Bytes)>,
 }
 
 impl<'a> Call<'a> {
     /// A request without a body.
-    pub fn new(method: Method, path: &'a str) -> Self {
+    pub(super) fn new(method: Method, path: &'a str) -> Self {
         Self {
             method,
             path,
@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
 
     /// With this body.
     #[must_use]
-    pub fn body(mut self, media_type: &'a str, bytes: impl Into<Bytes>) -> Self {
+    pub(super) fn body(mut self, media_type: &'a str, bytes: impl Into<Bytes>) -> Self {
         self.body = Some((media_type, bytes.into()));
         self
     }
@@ -116,7 +116,7 @@ impl<'a> Call<'a> {
 /// # Errors
 ///
 /// [`CliError`] of kind unreachable, naming the endpoint.
-pub async fn send(endpoint: &Endpoint, call: Call<'_>) -> Result<Answer, CliError> {
+pub(super) async fn send(endpoint: &Endpoint, call: Call<'_>) -> Result<Answer, CliError> {
     let work = async {
         match endpoint {
             Endpoint::Unix(path) => {

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 pub mod error;
 mod http;
+mod manifest;
 pub mod output;
 mod profile;
 mod run;

@@ -78,14 +78,14 @@ impl Output {
         if self.format == Format::Json {
             let value = json!({"error": {
                 "message": error.to_string(),
-                "details": error.details(),
+                "details": error.mistakes(),
                 "fix": error.advice(),
             }});
             write_err(&value.to_string());
             return;
         }
         write_err(&format!("error: {error}"));
-        for detail in error.details() {
+        for detail in error.mistakes() {
             write_err(&format!("  {detail}"));
         }
         if let Some(fix) = error.advice() {

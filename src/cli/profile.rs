@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CliError;
 use super::http::Endpoint;
 use crate::domain::{ClientIdentifier, Secret, UserId};
+use crate::runtime::files::replace_private;
 
 /// The authority of a `doorward dev` with default ports.
 const DEFAULT_AUTHORITY: &str = "http://127.0.0.1:7180";
@@ -19,22 +20,22 @@ const DEFAULT_SIDECAR: &str = "http://127.0.0.1:7181";
 /// Where the daemons are and who is asking. What is not given comes from the profile file.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
-pub struct ConnectionArgs {
+pub(super) struct ConnectionArgs {
     /// File with addresses and credentials, as `doorward dev --data DIR` writes it
     #[arg(long, global = true, value_name = "FILE", env = "DOORWARD_PROFILE")]
-    pub profile: Option<PathBuf>,
+    pub(super) profile: Option<PathBuf>,
 
     /// The authority: http://HOST:PORT or https://HOST
     #[arg(long, global = true, value_name = "URL", env = "DOORWARD_AUTHORITY")]
-    pub authority: Option<String>,
+    pub(super) authority: Option<String>,
 
     /// The sidecar: HOST:PORT, http://HOST:PORT or unix:/path
     #[arg(long, global = true, value_name = "ADDRESS", env = "DOORWARD_SIDECAR")]
-    pub sidecar: Option<String>,
+    pub(super) sidecar: Option<String>,
 
     /// The client to act as; its secret is read from DOORWARD_CLIENT_SECRET, a file or the profile
     #[arg(long, global = true, value_name = "ID", env = "DOORWARD_CLIENT_ID")]
-    pub client_id: Option<ClientIdentifier>,
+    pub(super) client_id: Option<ClientIdentifier>,
 
     /// File that holds the client's secret and nothing else
     #[arg(
@@ -43,31 +44,31 @@ pub struct ConnectionArgs {
         value_name = "FILE",
         env = "DOORWARD_CLIENT_SECRET_FILE"
     )]
-    pub client_secret_file: Option<PathBuf>,
+    pub(super) client_secret_file: Option<PathBuf>,
 }
 
 /// The profile file: TOML, readable by its owner only.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProfileFile {
+pub(super) struct ProfileFile {
     /// The authority's URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
+    pub(super) authority: Option<String>,
     /// The sidecar's address for checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sidecar: Option<String>,
+    pub(super) sidecar: Option<String>,
     /// The sidecar's Unix socket, which also answers explain and status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sidecar_socket: Option<String>,
+    pub(super) sidecar_socket: Option<String>,
     /// The client to act as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<ClientIdentifier>,
+    pub(super) client_id: Option<ClientIdentifier>,
     /// Its secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_secret: Option<String>,
+    pub(super) client_secret: Option<String>,
     /// Short names for users, so that `doorward check alice …` works.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub users: BTreeMap<String, UserId>,
+    pub(super) users: BTreeMap<String, UserId>,
 }
 
 impl std::fmt::Debug for ProfileFile {
@@ -86,7 +87,7 @@ impl ProfileFile {
     /// # Errors
     ///
     /// [`CliError`] naming the file and, for a mistake in it, the line.
-    pub fn read(path: &Path) -> Result<Self, CliError> {
+    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             CliError::usage(format!(
                 "the profile {} cannot be read: {error}",
@@ -113,29 +114,16 @@ impl ProfileFile {
     /// # Errors
     ///
     /// [`CliError`] naming the file.
-    pub fn write(&self, path: &Path) -> Result<(), CliError> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let wrong = |error: &dyn std::fmt::Display| {
-            CliError::local(format!("{} cannot be written: {error}", path.display()))
-        };
+    pub(super) fn write(&self, path: &Path) -> Result<(), CliError> {
+        let wrong = |error: &dyn std::fmt::Display| CliError::local(error.to_string());
         let text = toml::to_string(self).map_err(|error| wrong(&error))?;
-        let temporary = path.with_extension("toml.tmp");
-        let _ = std::fs::remove_file(&temporary);
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| std::fs::rename(&temporary, path))
-            .map_err(|error| wrong(&error))
+        replace_private(path, text.as_bytes()).map_err(|error| wrong(&error))
     }
 }
 
 /// Everything a command needs to reach the daemons.
 #[derive(Debug, Clone)]
-pub struct Profile {
+pub(super) struct Profile {
     authority: Endpoint,
     sidecar: Endpoint,
     sidecar_socket: Option<Endpoint>,
@@ -151,7 +139,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`CliError`] of kind usage: a file that cannot be read, an address that is none.
-    pub fn load(args: &ConnectionArgs, secret: Option<Secret<String>>) -> Result<Self, CliError> {
+    pub(super) fn load(args: &ConnectionArgs, secret: Option<Secret<String>>) -> Result<Self, CliError> {
         let file = match &args.profile {
             Some(path) => ProfileFile::read(path)?,
             None => ProfileFile::default(),
@@ -188,17 +176,17 @@ impl Profile {
     }
 
     /// The authority's address.
-    pub fn authority(&self) -> &Endpoint {
+    pub(super) fn authority(&self) -> &Endpoint {
         &self.authority
     }
 
     /// Where checks are asked.
-    pub fn sidecar(&self) -> &Endpoint {
+    pub(super) fn sidecar(&self) -> &Endpoint {
         &self.sidecar
     }
 
     /// Where explain and status are asked: the socket, if one is known.
-    pub fn sidecar_admin(&self) -> &Endpoint {
+    pub(super) fn sidecar_admin(&self) -> &Endpoint {
         self.sidecar_socket.as_ref().unwrap_or(&self.sidecar)
     }
 
@@ -207,7 +195,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`CliError`] of kind usage when nobody was named.
-    pub fn client(&self) -> Result<(&ClientIdentifier, &Secret<String>), CliError> {
+    pub(super) fn client(&self) -> Result<(&ClientIdentifier, &Secret<String>), CliError> {
         match &self.client {
             Some((id, secret)) => Ok((id, secret)),
             None => Err(CliError::usage("this command needs a client and its secret").fix(
@@ -221,7 +209,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`CliError`] of kind usage, listing the names that are known.
-    pub fn user(&self, text: &str) -> Result<UserId, CliError> {
+    pub(super) fn user(&self, text: &str) -> Result<UserId, CliError> {
         if let Some(id) = self.users.get(text) {
             return Ok(*id);
         }
@@ -240,7 +228,7 @@ impl Profile {
     }
 
     /// The profile's name for a user, if it has one.
-    pub fn name_of(&self, user: UserId) -> Option<&str> {
+    pub(super) fn name_of(&self, user: UserId) -> Option<&str> {
         self.users
             .iter()
             .find(|(_, id)| **id == user)

@@ -6,7 +6,7 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
-use super::{check, completions};
+use super::{check, completions, manifest};
 use crate::domain::Secret;
 
 /// Runs one command. Failures are shown here, once.
@@ -33,6 +33,7 @@ async fn dispatch(
     let profile = || Profile::load(&cli.connection, client_secret.clone());
     match &cli.command {
         Command::Check(args) => check::run(args, &profile()?, output).await,
+        Command::Manifest(args) => manifest::run(args, &profile()?, output).await,
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

@@ -16,7 +16,7 @@ use crate::protocol::problem::Problem;
 const JSON: &str = "application/json";
 
 /// A conversation with the authority, as one client.
-pub struct Session {
+pub(super) struct Session {
     authority: Endpoint,
     token: Secret<String>,
 }
@@ -38,7 +38,7 @@ impl Session {
     /// # Errors
     ///
     /// No client named, nobody answers, or the credentials are refused.
-    pub async fn open(profile: &Profile) -> Result<Self, CliError> {
+    pub(super) async fn open(profile: &Profile) -> Result<Self, CliError> {
         let (id, secret) = profile.client()?;
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
@@ -63,7 +63,7 @@ impl Session {
     /// # Errors
     ///
     /// The authority's problem document, or that nobody answered.
-    pub async fn json<T: DeserializeOwned>(
+    pub(super) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -78,7 +78,7 @@ impl Session {
     /// # Errors
     ///
     /// As [`Self::json`].
-    pub async fn answer(
+    pub(super) async fn answer(
         &self,
         method: Method,
         path: &str,
