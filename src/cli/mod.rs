@@ -6,6 +6,7 @@
 pub mod args;
 mod check;
 mod completions;
+mod dev;
 pub mod error;
 mod http;
 mod manifest;

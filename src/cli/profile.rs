@@ -139,7 +139,10 @@ impl Profile {
     /// # Errors
     ///
     /// [`CliError`] of kind usage: a file that cannot be read, an address that is none.
-    pub(super) fn load(args: &ConnectionArgs, secret: Option<Secret<String>>) -> Result<Self, CliError> {
+    pub(super) fn load(
+        args: &ConnectionArgs,
+        secret: Option<Secret<String>>,
+    ) -> Result<Self, CliError> {
         let file = match &args.profile {
             Some(path) => ProfileFile::read(path)?,
             None => ProfileFile::default(),

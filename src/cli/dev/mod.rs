@@ -1,0 +1,3 @@
+//! `doorward dev`: authority, sidecar and demo data in one process.
+
+mod world;
