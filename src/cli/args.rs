@@ -5,6 +5,8 @@ use clap::{Parser, Subcommand};
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::manifest::ManifestArgs;
+use super::member::MemberArgs;
+use super::org::OrgArgs;
 use super::profile::ConnectionArgs;
 
 /// Asks, shows and changes who may do what.
@@ -41,5 +43,7 @@ pub struct Cli {
 pub(super) enum Command {
     Check(CheckArgs),
     Manifest(ManifestArgs),
+    Org(OrgArgs),
+    Member(MemberArgs),
     Completions(CompletionsArgs),
 }

@@ -10,6 +10,8 @@ mod dev;
 pub mod error;
 mod http;
 mod manifest;
+mod member;
+mod org;
 pub mod output;
 mod profile;
 mod run;

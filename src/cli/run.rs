@@ -6,7 +6,7 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
-use super::{check, completions, manifest};
+use super::{check, completions, manifest, member, org};
 use crate::domain::Secret;
 
 /// Runs one command. Failures are shown here, once.
@@ -34,6 +34,8 @@ async fn dispatch(
     match &cli.command {
         Command::Check(args) => check::run(args, &profile()?, output).await,
         Command::Manifest(args) => manifest::run(args, &profile()?, output).await,
+        Command::Org(args) => org::run(args, &profile()?, output).await,
+        Command::Member(args) => member::run(args, &profile()?, output).await,
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

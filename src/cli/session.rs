@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CliError;
 use super::http::{Answer, Call, Endpoint, send};
 use super::profile::Profile;
-use crate::domain::Secret;
+use crate::domain::{FreshnessToken, Secret};
 use crate::protocol::problem::Problem;
 
 const JSON: &str = "application/json";
@@ -97,6 +97,25 @@ impl Session {
         } else {
             Err(problem(&self.authority, &answer))
         }
+    }
+
+    /// Sends a change and returns its freshness token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::json`].
+    pub(super) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Option<FreshnessToken>, CliError> {
+        let answer = self.answer(method, path, body).await?;
+        Ok(answer
+            .headers
+            .get("doorward-freshness")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse().ok()))
     }
 
     fn headers(&self) -> Result<HeaderMap, CliError> {

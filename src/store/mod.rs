@@ -13,6 +13,8 @@ pub mod audit;
 #[cfg(feature = "authority")]
 pub mod batch;
 #[cfg(feature = "authority")]
+pub mod bulk;
+#[cfg(feature = "authority")]
 pub mod capture;
 #[cfg(feature = "authority")]
 pub mod clients;
