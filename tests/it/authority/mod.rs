@@ -1,3 +1,4 @@
 //! The authority over loopback HTTP.
 
 mod access;
+mod manifests;
