@@ -1,8 +1,20 @@
 //! The authority's HTTP API: parse, authorize, act, show.
+//!
+//! Refusals are RFC 9457 problems. Every write answers with a freshness token, as the header
+//! `Doorward-Freshness` and as the field `freshness`.
 
+pub mod answer;
 pub mod context;
 pub mod credentials;
+mod envelope;
+pub mod error;
 pub mod feed;
+pub mod json;
 pub mod manifests;
 pub mod organizations;
+mod router;
 pub mod users;
+
+pub use context::RequestContext;
+pub use error::HttpError;
+pub use router::router;

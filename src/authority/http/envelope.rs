@@ -1,0 +1,154 @@
+//! What surrounds every request: an id, a time limit, headers that browsers heed, and a readable
+//! answer whatever goes wrong inside.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::authority::app::Authority;
+use crate::protocol::problem::Problem;
+use crate::runtime::Entropy;
+use crate::runtime::limits::{BODY_BYTES, REQUEST_TIME};
+
+use super::context::RequestId;
+use super::error::problem_response;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps a request.
+pub(super) async fn envelope(
+    State(authority): State<Arc<Authority>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = request_id(request.headers(), &*authority.entropy);
+    request.extensions_mut().insert(id.clone());
+    let method = request.method().clone();
+    let route: Arc<str> = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("-", MatchedPath::as_str)
+        .into();
+    let response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        // A write may still commit: the caller has to look.
+        Err(_) => problem_response(&Problem::unavailable("the request took too long")),
+    };
+    let response = readable(response, &id, &method);
+    record(&method, &route, response.status(), &id);
+    decorated(response, &id)
+}
+
+fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> RequestId {
+    let given = headers
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| {
+            (1..=64).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        });
+    RequestId(given.map_or_else(
+        || data_encoding::HEXLOWER.encode(&entropy.id_bits()).into(),
+        Into::into,
+    ))
+}
+
+/// Gives every refusal a body that names the request, also those made by libraries in plain text.
+fn readable(response: Response, id: &RequestId, method: &Method) -> Response {
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        let mut answer = problem_response(&problem.clone().in_request(id.as_str()));
+        for (name, value) in response.headers() {
+            if *name != CONTENT_TYPE && *name != http::header::CONTENT_LENGTH {
+                answer.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        return answer;
+    }
+    let status = response.status();
+    let plain = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::NOT_FOUND => Problem::not_found("no route has this path"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(405, "method-not-allowed", "the path has no such method")
+                .because(format!("`{method}` is not among the allowed methods"))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(BODY_BYTES),
+        _ if status.is_client_error() => Problem::malformed("the request cannot be read"),
+        _ => Problem::internal(),
+    };
+    let mut answer = problem_response(&problem.in_request(id.as_str()));
+    if status.is_client_error() {
+        *answer.status_mut() = status;
+    }
+    if let Some(allow) = response.headers().get(ALLOW) {
+        answer.headers_mut().insert(ALLOW, allow.clone());
+    }
+    answer
+}
+
+fn record(method: &Method, route: &Arc<str>, status: StatusCode, id: &RequestId) {
+    metrics::counter!(
+        "doorward_authority_requests_total",
+        "method" => method.as_str().to_owned(),
+        "route" => route.to_string(),
+        "status" => status.as_u16().to_string(),
+    )
+    .increment(1);
+    tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.as_str(), "answered");
+}
+
+fn decorated(mut response: Response, id: &RequestId) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What a panic in a handler answers: 500, the cause in the log.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the layer's"
+)]
+pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    metrics::counter!("doorward_panics_total").increment(1);
+    tracing::error!(cause = text, "a request handler panicked");
+    let problem = Problem::internal();
+    let mut response = problem_response(&problem);
+    response.extensions_mut().insert(problem);
+    response
+}

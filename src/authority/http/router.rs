@@ -1,0 +1,74 @@
+//! Every route of the authority, and what stands around them.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::Router;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::authority::app::Authority;
+use crate::protocol::problem::Problem;
+use crate::runtime::limits::BODY_BYTES;
+use crate::runtime::telemetry;
+use crate::store::{StoreError, feed};
+
+use super::answer::Show;
+use super::envelope::{envelope, panicked};
+use super::error::HttpError;
+use super::{organizations, users};
+
+/// The authority's HTTP API.
+pub fn router(authority: Arc<Authority>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .merge(organizations::routes())
+        .merge(users::routes())
+        .fallback(no_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&authority), envelope))
+        .with_state(authority)
+}
+
+async fn no_route() -> HttpError {
+    Problem::not_found("no route has this path").into()
+}
+
+/// `GET /healthz`: the process answers.
+async fn healthz() -> Show<serde_json::Value> {
+    Show(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: the store answers too.
+async fn readyz(
+    State(authority): State<Arc<Authority>>,
+) -> Result<Show<serde_json::Value>, HttpError> {
+    let head = authority
+        .store
+        .read::<_, StoreError>(|tx| feed::head(tx))
+        .await?;
+    Ok(Show(json!({
+        "status": "ok",
+        "revision": head.position.revision,
+    })))
+}
+
+/// `GET /metrics`: Prometheus' text format.
+async fn metrics() -> Response {
+    match telemetry::metrics() {
+        Ok(handle) => (
+            [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+            handle.render(),
+        )
+            .into_response(),
+        Err(_) => StatusCode::NOT_IMPLEMENTED.into_response(),
+    }
+}
