@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::authority::access::{Access, Authorized, Installation};
 use crate::authority::app::Authority;
 use crate::authority::change::Change;
-use crate::authority::credentials::{self, Actor};
+use crate::authority::credentials::{self, Actor, AuthError};
 use crate::authority::organizations::listing::{self, Named};
 use crate::domain::organization::Organization;
 use crate::domain::{OrganizationId, PlainToken, ServiceName, Timestamp};
@@ -53,9 +53,7 @@ impl FromRequestParts<Arc<Authority>> for RequestContext {
     ) -> Result<Self, HttpError> {
         let token = bearer(&parts.headers)?;
         let now = authority.clock.now();
-        let actor = credentials::authenticate(authority, &token, now)
-            .await?
-            .ok_or_else(|| HttpError::unauthenticated(true))?;
+        let actor = credentials::authenticate(authority, token.expose()).await?;
         let request_id = parts
             .extensions
             .get::<RequestId>()
@@ -73,6 +71,18 @@ impl FromRequestParts<Arc<Authority>> for RequestContext {
             request_id,
             path_and_query,
         })
+    }
+}
+
+impl From<AuthError> for HttpError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Store(error) => error.into(),
+            refused => {
+                tracing::debug!(reason = %refused, "a bearer is refused");
+                Self::unauthenticated(true)
+            }
+        }
     }
 }
 
@@ -217,4 +227,3 @@ impl RequestContext {
         self.read(move |tx| question(&access, tx, &actor)).await
     }
 }
-

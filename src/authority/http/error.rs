@@ -97,7 +97,10 @@ impl From<StoreError> for HttpError {
             StoreError::ReadOnly(_) => Some("the store cannot be written: nothing was"),
             _ => None,
         };
-        tracing::error!(error = %error, "the store failed a request");
+        // A conflict is run again; only the last one reaches the caller.
+        if error != StoreError::Retry {
+            tracing::error!(error = %error, "the store failed a request");
+        }
         match passing {
             Some(detail) => Self::from(Problem::unavailable(detail))
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
@@ -108,8 +111,7 @@ impl From<StoreError> for HttpError {
 
 /// A problem as an answer. The envelope adds the request's id, which only it knows.
 pub(super) fn problem_response(problem: &Problem) -> Response {
-    let status =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut response = (status, body).into_response();
     response

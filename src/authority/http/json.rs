@@ -3,9 +3,9 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path as Steps, Segment};
@@ -202,7 +202,11 @@ mod tests {
             (br#"{"name": "A", "slug": "A b"}"#, 422, Some("/slug")),
             (br#"{"name": "A", "slug": "ab", "x": 1}"#, 422, Some("/x")),
             (br#"{"name": "A"}"#, 422, Some("")),
-            (br#"{"name": "A", "name": "B", "slug": "ab"}"#, 422, Some("/name")),
+            (
+                br#"{"name": "A", "name": "B", "slug": "ab"}"#,
+                422,
+                Some("/name"),
+            ),
             (br"[]", 422, Some("")),
             (br#"{"name": "A", "slug""#, 400, None),
             (br#"{"name": "A", "slug": "ab"} x"#, 400, None),
@@ -213,7 +217,10 @@ mod tests {
             let text = String::from_utf8_lossy(body);
             assert_eq!(problem.status, status, "{text}: {problem}");
             assert_eq!(
-                problem.errors.first().map(|mistake| mistake.pointer.as_str()),
+                problem
+                    .errors
+                    .first()
+                    .map(|mistake| mistake.pointer.as_str()),
                 pointer,
                 "{text}"
             );

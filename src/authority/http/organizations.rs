@@ -152,11 +152,9 @@ async fn show_member(
     Path((organization, user)): Path<(String, String)>,
 ) -> Result<Show<MemberView>, HttpError> {
     let place = place(&cx, &organization, &user).await?;
-    cx.ask(move |access, tx, actor| {
-        listing::member(tx, access, actor, place).map_err(in_path)
-    })
-    .await
-    .map(Show)
+    cx.ask(move |access, tx, actor| listing::member(tx, access, actor, place).map_err(in_path))
+        .await
+        .map(Show)
 }
 
 /// `PUT /v1/organizations/{organization}/members/{user}`
@@ -272,10 +270,9 @@ where
 {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     if limit == 0 || limit > MAX_PAGE {
-        return Err(Problem::malformed(format!(
-            "`limit` is {limit}; 1 to {MAX_PAGE} is allowed"
-        ))
-        .into());
+        return Err(
+            Problem::malformed(format!("`limit` is {limit}; 1 to {MAX_PAGE} is allowed")).into(),
+        );
     }
     let after = match &query.after {
         None => first,

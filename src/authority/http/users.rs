@@ -48,19 +48,14 @@ async fn create(
         account: body.account,
     };
     let change = cx.change();
-    let written = cx
-        .write(move |tx| users::create(tx, &change, &new))
-        .await?;
+    let written = cx.write(move |tx| users::create(tx, &change, &new)).await?;
     let view = UserView::from(written.value);
     let path = format!("/v1/users/{}", view.id);
     Ok(Answer::created(view, written.position, path))
 }
 
 /// `GET /v1/users/{user}`
-async fn show(
-    cx: RequestContext,
-    Path(user): Path<String>,
-) -> Result<Show<UserView>, HttpError> {
+async fn show(cx: RequestContext, Path(user): Path<String>) -> Result<Show<UserView>, HttpError> {
     let user: UserId = parse_text(&user)?;
     cx.ask(move |access, tx, actor| users::find(tx, access, actor, user))
         .await
