@@ -225,7 +225,12 @@ fn summary(cause: &Cause, permission: &str, held: &[RoleKey], faults: &[Fault]) 
                     noted(policies)
                 ));
             }
-            format!("allowed: {} grant `{permission}`", by.join(" and "))
+            let verb = if roles.len() + policies.len() == 1 {
+                "grants"
+            } else {
+                "grant"
+            };
+            format!("allowed: {} {verb} `{permission}`", by.join(" and "))
         }
         Cause::Forbidden { policies } => format!(
             "denied: `{permission}` is forbidden by {} {}",

@@ -37,6 +37,8 @@ pub mod schema;
 
 #[cfg(test)]
 mod differential;
+#[cfg(test)]
+mod tests;
 
 pub use attributes::{Attributes, WrongType};
 pub use compile::{BuildError, PolicyFacts};

@@ -110,7 +110,7 @@ impl fmt::Debug for RoleSets {
         f.debug_struct("RoleSets")
             .field("len", &self.len())
             .field("limit", &self.limit)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

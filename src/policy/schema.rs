@@ -158,24 +158,33 @@ fn render_static(text: &mut String, attributes: &Attributes) {
 
 fn render_resource_types(text: &mut String, compiled: &Compiled, attributes: &Attributes) {
     // Merged by Cedar name: facts that collide still make a schema, though no manifest brings them.
-    let mut types: BTreeMap<String, BTreeMap<String, Declared>> = BTreeMap::new();
-    for action in &compiled.actions {
-        let key = &action.key;
-        let declared = types.entry(action.resource_type.to_string()).or_default();
-        if let Some(more) = attributes.of_resource(&key.service, &key.resource) {
-            declared.extend(more.iter().map(|(name, one)| (name.clone(), *one)));
-        }
-    }
-    for (type_name, declared) in types {
+    let mut types: BTreeMap<&str, BTreeMap<&str, BTreeMap<String, Declared>>> = BTreeMap::new();
+    let names: Vec<String> = compiled
+        .actions
+        .iter()
+        .map(|action| action.resource_type.to_string())
+        .collect();
+    for (action, type_name) in compiled.actions.iter().zip(&names) {
         let Some((namespace, name)) = type_name.split_once("::") else {
             continue;
         };
-        _ = writeln!(
-            text,
-            "namespace {namespace} {{\n  entity {name} in [Organization] {{"
-        );
-        render_attributes(text, &declared, "    ");
-        text.push_str("  };\n}\n");
+        let declared = types.entry(namespace).or_default().entry(name).or_default();
+        if let Some(more) = attributes.of_resource(&action.key.service, &action.key.resource) {
+            declared.extend(more.iter().map(|(name, one)| (name.clone(), *one)));
+        }
+    }
+    for (namespace, entities) in types {
+        _ = writeln!(text, "namespace {namespace} {{");
+        for (name, declared) in entities {
+            if declared.is_empty() {
+                _ = writeln!(text, "  entity {name} in [Organization];");
+                continue;
+            }
+            _ = writeln!(text, "  entity {name} in [Organization] {{");
+            render_attributes(text, &declared, "    ");
+            text.push_str("  };\n");
+        }
+        text.push_str("}\n");
     }
 }
 
@@ -216,7 +225,8 @@ mod tests {
             assert!(name.parse::<EntityTypeName>().is_ok(), "{name}");
         }
         let text = render(&compiled, &Attributes::default());
-        Schema::from_cedarschema_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let (_schema, _) =
+            Schema::from_cedarschema_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     }
 
     #[test]
@@ -245,6 +255,6 @@ mod tests {
             std::fs::write(path, &text).unwrap();
         }
         assert_eq!(std::fs::read_to_string(path).unwrap(), text);
-        Schema::from_cedarschema_str(&text).unwrap();
+        let (_schema, _) = Schema::from_cedarschema_str(&text).unwrap();
     }
 }
