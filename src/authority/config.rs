@@ -1,1 +1,301 @@
-//! config.
+//! The authority's configuration: `authority.toml`, variables `DOORWARD_AUTHORITY__…`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::domain::Secret;
+use crate::runtime::config::{ConfigError, Environment, Reader};
+use crate::runtime::listen::Address;
+use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
+use crate::store::StoreConfig;
+
+/// Prefix of the environment variables.
+pub const VARIABLES: &str = "DOORWARD_AUTHORITY";
+
+const DEFAULT_ISSUER: &str = "http://127.0.0.1:7180";
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7180";
+
+/// How the authority runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The URL it is known by: `iss` of its tokens and the audience of its own API.
+    pub issuer: Issuer,
+    /// Where it listens.
+    pub listen: Vec<Address>,
+    /// The directory that is its own.
+    pub data: PathBuf,
+    /// The sealing keys.
+    pub key_file: PathBuf,
+    /// The database.
+    pub store: StoreConfig,
+    /// Who else its access tokens may be for (RFC 8707 `resource`).
+    pub resources: Vec<String>,
+    /// How long what it issues lives.
+    pub lifetimes: Lifetimes,
+    /// How it logs.
+    pub log_format: LogFormat,
+    /// What it logs.
+    pub log_filter: String,
+}
+
+/// How long credentials live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A client's access token.
+    pub access: Duration,
+    /// An access token minted on the host for a user.
+    pub user: Duration,
+    /// A sidecar's join token.
+    pub join: Duration,
+    /// A client secret after it was replaced, unless the rotation says otherwise.
+    pub previous_secret: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            access: Duration::from_mins(10),
+            user: Duration::from_mins(10),
+            join: Duration::from_hours(1),
+            previous_secret: Duration::from_hours(24),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if there is one, and the environment. `data` (an argument) wins over both.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every mistake.
+    pub fn load(
+        file: Option<&Path>,
+        data: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::open(file, environment, VARIABLES)?;
+        let config = Self::read(&mut reader, data);
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// Everything as it is by default, in a directory.
+    pub fn in_directory(data: &Path) -> Self {
+        Self {
+            issuer: Issuer(DEFAULT_ISSUER.to_owned()),
+            listen: DEFAULT_ADDRESS.parse().into_iter().collect(),
+            data: data.to_owned(),
+            key_file: data.join("doorward.keys"),
+            store: StoreConfig::Sqlite {
+                path: data.join("doorward.db"),
+            },
+            resources: Vec::new(),
+            lifetimes: Lifetimes::default(),
+            log_format: LogFormat::default(),
+            log_filter: DEFAULT_FILTER.to_owned(),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, argument: Option<&Path>) -> Self {
+        let configured = reader.path("data");
+        let data = argument.map(Path::to_owned).or(configured);
+        if data.is_none() {
+            reader.mistake(
+                "data",
+                "it must be set, here, as `DOORWARD_AUTHORITY__DATA` or by `--data`".to_owned(),
+            );
+        }
+        let defaults = Self::in_directory(&data.unwrap_or_default());
+        let issuer = reader.or("issuer", defaults.issuer);
+        let listen = reader.list("listen");
+        let key_file = reader.path("key_file").unwrap_or(defaults.key_file);
+        let resources = reader
+            .list::<Issuer>("resources")
+            .into_iter()
+            .map(|Issuer(url)| url)
+            .collect();
+        let store = reader.section("store", |store| read_store(store, defaults.store));
+        let lifetimes = reader.section("lifetimes", read_lifetimes);
+        let (log_format, log_filter) = reader.section("log", |log| {
+            (
+                log.or("format", defaults.log_format),
+                log.or("filter", defaults.log_filter),
+            )
+        });
+        Self {
+            issuer,
+            listen: if listen.is_empty() {
+                defaults.listen
+            } else {
+                listen
+            },
+            data: defaults.data,
+            key_file,
+            store,
+            resources,
+            lifetimes,
+            log_format,
+            log_filter,
+        }
+    }
+}
+
+fn read_store(reader: &mut Reader<'_>, default: StoreConfig) -> StoreConfig {
+    let sqlite = reader.path("sqlite");
+    let postgres: Option<Secret<String>> = reader.secret("postgres_url");
+    let max_connections = reader.or("max_connections", 16_u32);
+    if max_connections == 0 {
+        reader.mistake("max_connections", "at least 1 is wanted".to_owned());
+    }
+    match (sqlite, postgres) {
+        (Some(_), Some(_)) => {
+            reader.mistake(
+                "postgres_url_file",
+                "`sqlite` and `postgres_url_file` exclude each other".to_owned(),
+            );
+            default
+        }
+        (Some(path), None) => StoreConfig::Sqlite { path },
+        (None, Some(url)) => StoreConfig::Postgres {
+            url,
+            max_connections,
+        },
+        (None, None) => default,
+    }
+}
+
+fn read_lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
+    let default = Lifetimes::default();
+    let mut bounded = |key: &str, default: Duration, most: Duration| {
+        let value = reader.duration(key, default);
+        if value.is_zero() || value > most {
+            reader.mistake(
+                key,
+                format!("at least 1s and at most {}s is wanted", most.as_secs()),
+            );
+        }
+        value
+    };
+    Lifetimes {
+        access: bounded("access", default.access, Duration::from_hours(24)),
+        user: bounded("user", default.user, Duration::from_hours(1)),
+        join: bounded("join", default.join, Duration::from_hours(24 * 7)),
+        previous_secret: bounded(
+            "previous_secret",
+            default.previous_secret,
+            Duration::from_hours(24 * 30),
+        ),
+    }
+}
+
+/// An issuer URL (RFC 8414 §2): no query, no fragment, no slash at its end, compared whole. Plain
+/// HTTP only on the machine itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Issuer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| Err(format!("`{text}` is not an issuer URL: {why}"));
+        let Ok(uri) = text.parse::<Uri>() else {
+            return refuse("`https://auth.example.com` is wanted");
+        };
+        let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
+            return refuse("it has no host");
+        };
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if matches!(host, "127.0.0.1" | "[::1]" | "localhost") => {}
+            Some("http") => return refuse("`https` is wanted, except on the machine itself"),
+            _ => return refuse("`https` is wanted"),
+        }
+        if text.contains(['?', '#', '@']) {
+            return refuse("it may not have a query, a fragment or a user");
+        }
+        if text.ends_with('/') {
+            return refuse("it may not end in `/`");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("authority.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), None, &Environment::default())
+    }
+
+    #[test]
+    fn a_directory_is_configuration_enough() {
+        let config = Config::load(None, Some(Path::new("/d")), &Environment::default()).unwrap();
+        assert_eq!(config.issuer.as_str(), DEFAULT_ISSUER);
+        assert_eq!(config.key_file, Path::new("/d/doorward.keys"));
+        assert_eq!(config.listen.len(), 1);
+    }
+
+    #[test]
+    fn nothing_at_all_says_what_is_missing() {
+        let error = Config::load(None, None, &Environment::default()).unwrap_err();
+        assert!(error.to_string().contains("--data"), "{error}");
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_key() {
+        let error = load(
+            "data = '/d'\nissuer = 'http://auth.example.com'\nlisten = ['7180']\n\
+             [lifetimes]\naccess = '2d'\n[store]\nsqlite = 'a'\nmysql = 'b'",
+        )
+        .unwrap_err()
+        .to_string();
+        for key in ["issuer: ", "listen: ", "lifetimes.access: ", "store.mysql: "] {
+            assert!(error.contains(key), "{key} is missing in {error}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_https_or_local_and_has_one_spelling() {
+        for good in [
+            "https://auth.example.com",
+            "https://example.com/auth",
+            "http://127.0.0.1:7180",
+            "http://[::1]:7180",
+        ] {
+            assert!(good.parse::<Issuer>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "auth.example.com",
+            "http://auth.example.com",
+            "https://auth.example.com/",
+            "https://auth.example.com?a",
+            "https://auth.example.com#a",
+            "https://user@auth.example.com",
+            "ftp://auth.example.com",
+        ] {
+            assert!(bad.parse::<Issuer>().is_err(), "{bad}");
+        }
+    }
+}

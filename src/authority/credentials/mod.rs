@@ -1,28 +1,17 @@
 //! Machine credentials: who calls, and with which tokens.
-
-use crate::authority::app::Authority;
-use crate::store::StoreError;
+//!
+//! A client proves itself with a secret and gets an access token ([`tokens`]); a request shows the
+//! token and becomes an [`Actor`] ([`authenticate`]). [`clients`] and [`sidecars`] make and end
+//! those who may ask.
 
 pub mod actor;
+pub mod authenticate;
+pub mod clients;
+pub mod doer;
+pub mod limiter;
+pub mod sidecars;
+pub mod tokens;
 
 pub use actor::Actor;
-
-/// Why a bearer is nobody.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// The token is revoked, or no key has signed it.
-    #[error("the token was revoked")]
-    Revoked,
-    /// Whether it still counts cannot be read.
-    #[error("the store cannot tell whether the token still counts")]
-    Store(#[from] StoreError),
-}
-
-/// Checks a bearer token. An authority without signing keys has issued none, so it knows nobody.
-#[expect(
-    clippy::unused_async,
-    reason = "keys and clients are read from the store"
-)]
-pub async fn authenticate(_authority: &Authority, _bearer: &str) -> Result<Actor, AuthError> {
-    Err(AuthError::Revoked)
-}
+pub use authenticate::{AuthError, authenticate};
+pub use doer::Doer;
