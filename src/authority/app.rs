@@ -1,21 +1,226 @@
-//! The parts of the process that requests use.
+//! The authority as one value: built from a configuration, run until it is asked to stop.
 
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
-use crate::runtime::{Clock, Entropy};
-use crate::store::Store;
+use hyper_util::service::TowerToHyperService;
+use uuid::Uuid;
 
-use super::access::Access;
+use crate::domain::Timestamp;
+use crate::runtime::config::Environment;
+use crate::runtime::files::create_private_dir;
+use crate::runtime::listen::{Bound, ListenError, Listening};
+use crate::runtime::serve::{ServeLimits, serve};
+use crate::runtime::tasks::Overdue;
+use crate::runtime::{Clock, Entropy, Exit, Stop, Tasks, limits};
+use crate::store::audit::AuditEntry;
+use crate::store::{Store, StoreError};
 
-/// The authority's parts, shared by all requests.
+use super::access::{Access, AccessError};
+use super::config::Config;
+use super::credentials::limiter::FailureLimiter;
+use super::http;
+use super::init::{InitError, apply_built_in};
+use super::keys::{Keys, KeysError, read_ring};
+
+/// What every request works with. Handlers get it as `State<Arc<Authority>>`.
 #[derive(Debug)]
 pub struct Authority {
-    /// Where the truth lives.
+    /// The database.
     pub store: Store,
-    /// What time it is.
+    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where ids and tokens come from.
+    /// Chance.
     pub entropy: Arc<dyn Entropy>,
-    /// Who may do what on the API.
+    /// The judge of this API.
     pub access: Arc<Access>,
+    /// The signing keys.
+    pub keys: Arc<Keys>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Counts wrong secrets.
+    pub failures: FailureLimiter,
+    /// Background work, and the stop that long responses watch.
+    pub tasks: Tasks,
+}
+
+impl Authority {
+    /// Opens the store and the keys of an installation that `init` made.
+    ///
+    /// Blocks; belongs to start-up.
+    pub fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        create_private_dir(&config.data).map_err(InitError::File)?;
+        let store = Store::open(&config.store, Arc::clone(&clock), Arc::clone(&entropy))?;
+        let ring = match read_ring(&config.key_file) {
+            Ok(ring) => ring,
+            Err(error) => return Err(without_ring(&store, error)?),
+        };
+        let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
+        let now = clock.now();
+        store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
+        Ok(Self {
+            failures: FailureLimiter::new(&clock),
+            access: Arc::new(Access::new()?),
+            keys: Arc::new(keys),
+            config: Arc::new(config),
+            tasks: Tasks::new(),
+            store,
+            clock,
+            entropy,
+        })
+    }
+
+    /// A UUIDv7 of now.
+    pub fn mint_uuid(&self) -> Uuid {
+        mint_uuid(self.clock.now(), &*self.entropy)
+    }
+
+    /// The stop that long responses watch.
+    pub fn stop(&self) -> Stop {
+        self.tasks.stop()
+    }
+
+    /// An audit entry of now, to be recorded in the transaction of what it tells.
+    pub fn audit(
+        &self,
+        actor: String,
+        event: &'static str,
+        target: String,
+        details: serde_json::Value,
+    ) -> AuditEntry {
+        AuditEntry {
+            id: self.mint_uuid(),
+            at: self.clock.now(),
+            actor,
+            event,
+            organization: None,
+            target: Some(target),
+            details,
+        }
+    }
+}
+
+/// A UUIDv7 for rows without an id type of their own.
+pub(super) fn mint_uuid(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(now.unix_millis(), &entropy.id_bits()).into_uuid()
+}
+
+/// Without a key file it matters whether there is something to open.
+fn without_ring(store: &Store, error: KeysError) -> Result<StartError, StoreError> {
+    let initialized = store.read_blocking(super::init::is_initialized)?;
+    Ok(match error {
+        KeysError::File(file) if file.is_not_found() && !initialized => {
+            KeysError::NotInitialized.into()
+        }
+        error => error.into(),
+    })
+}
+
+/// Why the authority does not start or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The key file or the keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// Directory or built-in manifest.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// An address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The platform's rules.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The runtime.
+    #[error("the runtime failed")]
+    Runtime(#[source] io::Error),
+    /// Work went on after the stop.
+    #[error(transparent)]
+    Overdue(#[from] Overdue),
+}
+
+impl StartError {
+    /// The exit code that tells it to a supervisor.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Store(StoreError::ReadOnly(_) | StoreError::Full)
+            | Self::Init(InitError::File(_))
+            | Self::Keys(KeysError::File(_)) => Exit::Io,
+            Self::Keys(KeysError::Exposed { .. } | KeysError::NotInitialized) => Exit::Config,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The authority with its sockets open, not serving yet.
+#[derive(Debug)]
+pub struct App {
+    authority: Arc<Authority>,
+    listening: Vec<Listening>,
+}
+
+impl App {
+    /// Opens store, keys and sockets.
+    ///
+    /// Blocks; belongs to start-up.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; [`StartError::exit`] has the exit code.
+    pub fn build(
+        config: Config,
+        environment: &Environment,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        // Sockets first: a second authority by mistake fails here, before it touches the store.
+        let listening = config
+            .listen
+            .iter()
+            .map(|address| Listening::bind(address, environment))
+            .collect::<Result<_, _>>()?;
+        let authority = Arc::new(Authority::open(config, clock, entropy)?);
+        Ok(Self {
+            authority,
+            listening,
+        })
+    }
+
+    /// What it is bound to, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<Bound> {
+        self.listening
+            .iter()
+            .map(|listening| listening.bound().clone())
+            .collect()
+    }
+
+    /// What its requests will work with.
+    pub const fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// Serves until `shutdown` is ready, then lets open requests end.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Overdue`] when some did not end in time.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+        let tasks = self.authority.tasks.clone();
+        let service = TowerToHyperService::new(http::router(self.authority));
+        for listening in self.listening {
+            tracing::info!(address = %listening.bound(), "listening");
+            serve(listening, service.clone(), ServeLimits::default(), &tasks)
+                .map_err(StartError::Runtime)?;
+        }
+        shutdown.await;
+        Ok(tasks.shutdown(limits::DRAIN_TIME).await?)
+    }
 }

@@ -270,7 +270,12 @@ mod tests {
         )
         .unwrap_err()
         .to_string();
-        for key in ["issuer: ", "listen: ", "lifetimes.access: ", "store.mysql: "] {
+        for key in [
+            "issuer: ",
+            "listen: ",
+            "lifetimes.access: ",
+            "store.mysql: ",
+        ] {
             assert!(error.contains(key), "{key} is missing in {error}");
         }
     }

@@ -130,8 +130,20 @@ pub fn generate(ring: &KeyRing, now: Timestamp) -> Result<Vec<StoredKey>, KeysEr
     let access = AccessTokenSigner::generate()?;
     let feed = FeedSigner::generate()?;
     Ok(vec![
-        stored(ring, KeyPurpose::AccessToken, access.jwk(), &access.to_pkcs8(), now)?,
-        stored(ring, KeyPurpose::Feed, &feed.public().jwk(), &feed.to_pkcs8()?, now)?,
+        stored(
+            ring,
+            KeyPurpose::AccessToken,
+            access.jwk(),
+            &access.to_pkcs8(),
+            now,
+        )?,
+        stored(
+            ring,
+            KeyPurpose::Feed,
+            &feed.public().jwk(),
+            &feed.to_pkcs8()?,
+            now,
+        )?,
     ])
 }
 
@@ -191,7 +203,8 @@ impl Keys {
         let stored = keys::list(tx)?;
         let access = active(ring, &stored, KeyPurpose::AccessToken)?
             .ok_or(KeysError::Missing("access tokens"))?;
-        let feed = active(ring, &stored, KeyPurpose::Feed)?.ok_or(KeysError::Missing("the feed"))?;
+        let feed =
+            active(ring, &stored, KeyPurpose::Feed)?.ok_or(KeysError::Missing("the feed"))?;
         let public = JwkSet {
             keys: stored
                 .iter()

@@ -155,7 +155,7 @@ pub fn parse_token_request(
 ) -> Result<TokenRequest, OAuthError> {
     let mut form = Form::parse(body)?;
     let credentials = credentials(authorization, &mut form)?;
-    let grant = match form.take("grant_type").as_deref() {
+    let grant = match form.take("grant_type").as_ref().map(|text| text.as_str()) {
         Some("client_credentials") => Grant::ClientCredentials,
         Some(_) => {
             return Err(OAuthError::new(
@@ -169,7 +169,10 @@ pub fn parse_token_request(
         .take("scope")
         .map(|text| {
             Scopes::parse(&text).map_err(|_| {
-                OAuthError::new(OAuthErrorCode::InvalidScope, "`scope` is not a list of scopes")
+                OAuthError::new(
+                    OAuthErrorCode::InvalidScope,
+                    "`scope` is not a list of scopes",
+                )
             })
         })
         .transpose()?;
@@ -299,9 +302,11 @@ mod tests {
     #[test]
     fn both_ways_to_authenticate_are_read() {
         let body = "grant_type=client_credentials&scope=b+a&resource=https://a&resource=https://b";
-        let request =
-            parse_token_request(Some(basic_of("billing%2Dx:s%3A+%26").as_bytes()), body.as_bytes())
-                .unwrap();
+        let request = parse_token_request(
+            Some(basic_of("billing%2Dx:s%3A+%26").as_bytes()),
+            body.as_bytes(),
+        )
+        .unwrap();
         assert_eq!(request.credentials.client_id, "billing-x");
         assert_eq!(request.credentials.secret.expose(), "s: &");
         assert_eq!(request.scope.unwrap().to_string(), "a b");
@@ -320,13 +325,25 @@ mod tests {
         let ok = basic_of("a:b");
         for (header, body, wanted) in [
             (None, grant, InvalidClient),
-            (None, "grant_type=client_credentials&client_id=a", InvalidClient),
+            (
+                None,
+                "grant_type=client_credentials&client_id=a",
+                InvalidClient,
+            ),
             (Some("Bearer abc"), grant, InvalidClient),
             (Some("Basic"), grant, InvalidClient),
             (Some("Basic !"), grant, InvalidClient),
             (Some(ok.as_str()), "", InvalidRequest),
-            (Some(ok.as_str()), "grant_type=password", UnsupportedGrantType),
-            (Some(ok.as_str()), "grant_type=a&grant_type=a", InvalidRequest),
+            (
+                Some(ok.as_str()),
+                "grant_type=password",
+                UnsupportedGrantType,
+            ),
+            (
+                Some(ok.as_str()),
+                "grant_type=a&grant_type=a",
+                InvalidRequest,
+            ),
             (
                 Some(ok.as_str()),
                 "grant_type=client_credentials&client_id=a&client_secret=b",

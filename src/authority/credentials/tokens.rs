@@ -10,9 +10,7 @@ use crate::authority::init::LOCAL_CLIENT;
 use crate::crypto::digest::{sha256, token_digest};
 use crate::crypto::sign::KeyError;
 use crate::domain::user::UserState;
-use crate::domain::{
-    ClientIdentifier, ClientKind, Scope, Scopes, Timestamp, TokenDigest, UserId,
-};
+use crate::domain::{ClientIdentifier, ClientKind, Scope, Scopes, Timestamp, TokenDigest, UserId};
 use crate::protocol::jose::{AccessTokenClaims, Audience};
 use crate::protocol::oauth::{
     Grant, OAuthError, OAuthErrorCode, PresentedCredentials, TokenRequest, TokenResponse,
@@ -137,7 +135,8 @@ async fn prove(
     let now = authority.clock.now();
     let digest = token_digest(&presented.secret);
     let identifier = presented.client_id.parse::<ClientIdentifier>().ok();
-    let found = authority
+    let named = identifier.is_some();
+    let (client, secrets) = authority
         .store
         .read(move |tx| {
             // A name that cannot be one is looked up all the same: it takes the same time.
@@ -152,8 +151,7 @@ async fn prove(
             Ok::<_, StoreError>((client, clients::secrets(tx, id)?))
         })
         .await?;
-    let (client, secrets) = found;
-    let right = matches_one(&digest, &secrets, now);
+    let right = matches_one(&digest, &secrets, now) & named;
     Ok(client.filter(|client| right && client.state == ClientState::Active))
 }
 

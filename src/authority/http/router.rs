@@ -21,7 +21,7 @@ use crate::store::{StoreError, feed};
 use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
-use super::{organizations, users};
+use super::{credentials, organizations, users};
 
 /// The authority's HTTP API.
 pub fn router(authority: Arc<Authority>) -> Router {
@@ -29,6 +29,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .merge(credentials::routes())
         .merge(organizations::routes())
         .merge(users::routes())
         .fallback(no_route)

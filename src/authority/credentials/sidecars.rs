@@ -1,0 +1,320 @@
+//! Enrolment of sidecars: an operator makes a one-time join token, the sidecar turns it into
+//! credentials of its own.
+//!
+//! The printed join token carries the public feed key, so that a sidecar knows from its first
+//! contact on whose signatures to believe. Text form: `dwj_<random>.<feed key>`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::authority::access::Denied;
+use crate::authority::app::Authority;
+use crate::crypto::digest::token_digest;
+use crate::crypto::sign::FeedPublicKey;
+use crate::domain::{ClientId, ClientKind, PlainToken, SidecarId, Timestamp};
+use crate::store::clients::ClientState;
+use crate::store::sidecars::{JoinToken, Sidecar};
+use crate::store::{Lock, StoreError, Written, audit, clients, sidecars};
+
+use super::Doer;
+use super::clients::{ClientsError, NewClient, prepare};
+
+const TOKEN_PREFIX: &str = "dwj_";
+
+/// Why a sidecar does not join, is not shown or is not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarsError {
+    /// The actor may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The name is empty or too long.
+    #[error("a name of 1 to 100 characters is wanted")]
+    Name,
+    /// The join token was used, has expired, or never was.
+    #[error("the join token is wrong, used up or expired")]
+    JoinToken,
+    /// Too many wrong join tokens.
+    #[error("too many failed attempts")]
+    TooMany(std::time::Duration),
+    /// No such sidecar.
+    #[error("there is no sidecar `{0}`")]
+    Unknown(SidecarId),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// What an operator hands to a sidecar.
+#[derive(Debug, Clone)]
+pub struct PrintedJoinToken {
+    /// The one-time secret that the authority knows by its hash.
+    pub token: PlainToken,
+    /// The key that signs the feed: pinned by the sidecar.
+    pub feed_key: FeedPublicKey,
+}
+
+/// Writes the secret out; the one place where it is shown.
+impl fmt::Display for PrintedJoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.token.expose(), self.feed_key)
+    }
+}
+
+impl FromStr for PrintedJoinToken {
+    type Err = SidecarsError;
+
+    fn from_str(text: &str) -> Result<Self, SidecarsError> {
+        let (token, key) = text.split_once('.').ok_or(SidecarsError::JoinToken)?;
+        if !token.starts_with(TOKEN_PREFIX) {
+            return Err(SidecarsError::JoinToken);
+        }
+        Ok(Self {
+            token: PlainToken::presented(token.to_owned()),
+            feed_key: key.parse().map_err(|_| SidecarsError::JoinToken)?,
+        })
+    }
+}
+
+/// A join token that was just made.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// What to print.
+    pub printed: PrintedJoinToken,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+/// Makes a join token for one sidecar.
+pub async fn invite(
+    authority: &Authority,
+    doer: &Doer,
+    name: String,
+) -> Result<Invitation, SidecarsError> {
+    check_name(&name)?;
+    let now = authority.clock.now();
+    let expires_at = now.plus(authority.config.lifetimes.join);
+    let token = PlainToken::from_random(TOKEN_PREFIX, authority.entropy.token_bits());
+    let digest = token_digest(&token);
+    let row = JoinToken {
+        id: authority.mint_uuid(),
+        name,
+        created_by: doer.audit_name(),
+        created_at: now,
+        expires_at,
+    };
+    let entry = authority.audit(
+        doer.audit_name(),
+        "sidecar.invited",
+        format!("join_token:{}", row.id),
+        json!({ "name": row.name, "expires_at": expires_at }),
+    );
+    let (access, doer) = (Arc::clone(&authority.access), doer.clone());
+    authority
+        .store
+        .write(move |tx| {
+            doer.require(&access, tx, "auth:sidecar:enroll")?;
+            sidecars::purge_join_tokens(tx, now)?;
+            sidecars::insert_join_token(tx, &row, digest)?;
+            Ok::<_, SidecarsError>(audit::record(tx, &entry)?)
+        })
+        .await?;
+    Ok(Invitation {
+        printed: PrintedJoinToken {
+            token,
+            feed_key: authority.keys.feed().public(),
+        },
+        expires_at,
+    })
+}
+
+/// A sidecar that just joined, with the secret that is shown this once.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// The sidecar.
+    pub sidecar: Sidecar,
+    /// Its client's secret.
+    pub secret: PlainToken,
+}
+
+/// Turns a join token into a sidecar. Of several who bring the same token one joins.
+///
+/// # Errors
+///
+/// [`SidecarsError::JoinToken`] whether it was used, has expired or never was.
+pub async fn enroll(
+    authority: &Authority,
+    token: PlainToken,
+    name: Option<String>,
+) -> Result<Enrolled, SidecarsError> {
+    if let Some(name) = &name {
+        check_name(name)?;
+    }
+    let now = authority.clock.now();
+    let id = SidecarId::mint(now, authority.entropy.id_bits());
+    let new = new_client(id).map_err(|_| SidecarsError::Name)?;
+    let (client, secret) = prepare(authority, new);
+    let actor = format!("client:{}", client.identifier);
+    let target = format!("sidecar:{id}");
+    let entry = authority.audit(actor, "sidecar.enrolled", target, json!({}));
+    let (presented, digest) = (token_digest(&token), token_digest(&secret));
+    let outcome = authority
+        .store
+        .write(move |tx| {
+            let taken = sidecars::take_join_token(tx, presented)?
+                .filter(|token| now < token.expires_at)
+                .ok_or(SidecarsError::JoinToken)?;
+            clients::insert(tx, &client, Some(digest))?;
+            let sidecar = Sidecar {
+                id,
+                client_id: client.id,
+                identifier: client.identifier.clone(),
+                name: name.clone().unwrap_or(taken.name),
+                created_at: now,
+                revoked_at: None,
+            };
+            sidecars::insert(tx, &sidecar)?;
+            let mut entry = entry.clone();
+            entry.details = json!({ "name": sidecar.name, "invited_by": taken.created_by });
+            audit::record(tx, &entry)?;
+            Ok(sidecar)
+        })
+        .await;
+    match outcome {
+        Ok(written) => Ok(Enrolled {
+            sidecar: written.value,
+            secret,
+        }),
+        Err(SidecarsError::JoinToken) => {
+            authority
+                .failures
+                .failed(TOKEN_PREFIX)
+                .map_err(SidecarsError::TooMany)?;
+            Err(SidecarsError::JoinToken)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn new_client(id: SidecarId) -> Result<NewClient, ClientsError> {
+    let identifier = format!("sidecar-{id}")
+        .parse()
+        .map_err(|_| ClientsError::Name)?;
+    NewClient::new(
+        identifier,
+        format!("Sidecar {id}"),
+        ClientKind::Sidecar,
+        None,
+    )
+}
+
+/// Sidecars in order of id, from after `after` on.
+pub async fn page(
+    authority: &Authority,
+    doer: &Doer,
+    after: SidecarId,
+    limit: i64,
+) -> Result<Vec<Sidecar>, SidecarsError> {
+    let (access, doer) = (Arc::clone(&authority.access), doer.clone());
+    authority
+        .store
+        .read(move |tx| {
+            doer.require(&access, tx, "auth:sidecar:read")?;
+            Ok(sidecars::page(tx, after, limit)?)
+        })
+        .await
+}
+
+/// One sidecar.
+pub async fn load(
+    authority: &Authority,
+    doer: &Doer,
+    id: SidecarId,
+) -> Result<Sidecar, SidecarsError> {
+    let (access, doer) = (Arc::clone(&authority.access), doer.clone());
+    authority
+        .store
+        .read(move |tx| {
+            doer.require(&access, tx, "auth:sidecar:read")?;
+            sidecars::find(tx, id)?.ok_or(SidecarsError::Unknown(id))
+        })
+        .await
+}
+
+/// Puts a sidecar out for ever: its client is retired, so that its tokens and its stream end. Again
+/// changes nothing.
+pub async fn revoke(
+    authority: &Authority,
+    doer: &Doer,
+    id: SidecarId,
+) -> Result<Written<()>, SidecarsError> {
+    let now = authority.clock.now();
+    let entry = authority.audit(
+        doer.audit_name(),
+        "sidecar.revoked",
+        format!("sidecar:{id}"),
+        json!({}),
+    );
+    let (access, doer) = (Arc::clone(&authority.access), doer.clone());
+    authority
+        .store
+        .write(move |tx| {
+            doer.require(&access, tx, "auth:sidecar:revoke")?;
+            let sidecar = sidecars::find(tx, id)?.ok_or(SidecarsError::Unknown(id))?;
+            tx.lock(Lock::Client(sidecar.client_id))?;
+            let active = clients::find(tx, sidecar.client_id)?
+                .filter(|client| client.state == ClientState::Active);
+            if let Some(client) = active {
+                clients::retire(tx, &client, now)?;
+                sidecars::set_revoked(tx, id, now)?;
+                audit::record(tx, &entry)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Whether a client may go on following the feed: asked for an open stream whenever the feed has
+/// moved, so that a revoked sidecar's stream ends with the change that revoked it.
+pub async fn may_follow(authority: &Authority, client: ClientId) -> Result<bool, StoreError> {
+    authority
+        .store
+        .read(move |tx| {
+            Ok(
+                clients::find(tx, client)?
+                    .is_some_and(|client| client.state == ClientState::Active),
+            )
+        })
+        .await
+}
+
+fn check_name(name: &str) -> Result<(), SidecarsError> {
+    if (1..=100).contains(&name.chars().count()) {
+        Ok(())
+    } else {
+        Err(SidecarsError::Name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sign::FeedSigner;
+
+    #[test]
+    fn a_printed_join_token_carries_the_feed_key() {
+        let printed = PrintedJoinToken {
+            token: PlainToken::from_random(TOKEN_PREFIX, zeroize::Zeroizing::new([7; 32])),
+            feed_key: FeedSigner::from_seed(&[1; 32]).unwrap().public(),
+        };
+        let read: PrintedJoinToken = printed.to_string().parse().unwrap();
+        assert_eq!(read.feed_key, printed.feed_key);
+        assert_eq!(read.token.expose(), printed.token.expose());
+        assert!(!format!("{printed:?}").contains(printed.token.expose()));
+        for bad in ["", "dwj_a", "dwj_a.b", "dwc_a.AAAA"] {
+            assert!(bad.parse::<PrintedJoinToken>().is_err(), "{bad}");
+        }
+    }
+}
