@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::client::{AuthorityClient, ClientConfig, ClientError};
 use super::copies::Copies;
 use super::fetch::{self, FetchError};
-use super::signing::{is_signed, position_of};
+use super::signing::is_signed;
 use crate::crypto::sign::FeedPublicKey;
 use crate::domain::{FeedName, Position, Revision, Timestamp};
 use crate::protocol::feed::{
@@ -400,7 +400,7 @@ impl Follower {
         let Some(position) = self.position() else {
             return Ok(true);
         };
-        if position_of(head) == position {
+        if head.position() == position {
             self.sink.fresh(head.revision, self.clock.since_boot());
         } else if head.epoch == position.epoch && head.revision <= position.revision {
             // Behind us, or beside us: the server decides on the next connection.

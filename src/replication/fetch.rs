@@ -73,22 +73,13 @@ pub async fn install(
         copies::remove(&path);
         return Err(error);
     }
-    let position = position_of(&manifest);
+    let position = manifest.position();
     let target = copies.name_for(&position);
     std::fs::rename(&path, &target).map_err(FetchError::disk)?;
     copies.set_current(&target).map_err(FetchError::disk)?;
     Replica::open(&target)
         .map_err(from_replica)?
         .ok_or_else(|| FetchError::Content("the file vanished".to_owned()))
-}
-
-const fn position_of(manifest: &SnapshotManifest) -> Position {
-    Position {
-        feed: manifest.feed,
-        epoch: manifest.epoch,
-        revision: manifest.revision,
-        chain: manifest.chain,
-    }
 }
 
 fn manifest_of(
@@ -196,7 +187,7 @@ fn check(
         .map_err(from_replica)?
         .ok_or_else(|| FetchError::Content("the file vanished".to_owned()))?;
     let meta = replica.meta();
-    if meta.position != position_of(manifest) || meta.state != manifest.state {
+    if meta.position != manifest.position() || meta.state != manifest.state {
         return Err(FetchError::Content(
             "its position or state is another".to_owned(),
         ));

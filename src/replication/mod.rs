@@ -15,6 +15,8 @@ pub mod consumer;
 pub mod copies;
 #[cfg(feature = "sidecar")]
 pub mod fetch;
+#[cfg(feature = "authority")]
+pub mod fleet;
 pub mod signing;
 #[cfg(feature = "authority")]
 pub mod snapshot;

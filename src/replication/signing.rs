@@ -84,16 +84,6 @@ pub fn is_snapshot_signed(key: &FeedPublicKey, manifest: &SnapshotManifest) -> b
     key.verify(&manifest.signing_bytes(), &manifest.signature)
 }
 
-/// The position a head is about.
-pub const fn position_of(head: &SignedHead) -> Position {
-    Position {
-        feed: head.feed,
-        epoch: head.epoch,
-        revision: head.revision,
-        chain: head.chain,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

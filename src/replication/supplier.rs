@@ -1,1 +1,528 @@
-//! supplier.
+//! The authority's side of the feed: who may resume where, the live channel, snapshots, heartbeats,
+//! compaction.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::apply::{OwnCopy, Step};
+use super::fleet::Fleet;
+use super::signing::HeadSigner;
+use super::snapshot::{self, Snapshot};
+use super::stream::{self, FeedBody, Guard, Live, Stream};
+use crate::crypto::sign::{FeedPublicKey, FeedSigner};
+use crate::domain::{Position, Revision, Timestamp};
+use crate::protocol::feed::{Ack, FEED_SCHEMA};
+use crate::runtime::Clock;
+use crate::runtime::tasks::Tasks;
+use crate::store::replica::ReplicaError;
+use crate::store::{Store, StoreError, feed};
+
+/// Bounds of the supplier.
+#[derive(Debug, Clone)]
+pub struct SupplierConfig {
+    /// Where the authority keeps its copy and snapshots.
+    pub folder: PathBuf,
+    /// How often the head is signed and sent.
+    pub heartbeat: Duration,
+    /// Messages the live channel holds for a slow stream before it goes back to the outbox.
+    pub live_messages: usize,
+    /// The most frames of one batch.
+    pub batch_frames: usize,
+    /// The most payload bytes of one batch (one frame may be larger).
+    pub batch_bytes: usize,
+    /// A snapshot is used until the head is this much further.
+    pub snapshot_revisions: u64,
+    /// A snapshot is used until it is this old.
+    pub snapshot_age: Duration,
+    /// Downloads at a time.
+    pub snapshot_downloads: usize,
+    /// The outbox keeps at least this many revisions.
+    pub retain_revisions: u64,
+    /// The outbox keeps at least what is younger than this.
+    pub retain_age: Duration,
+}
+
+impl SupplierConfig {
+    /// The defaults, with files in `folder`.
+    pub const fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            heartbeat: Duration::from_secs(1),
+            live_messages: 1024,
+            batch_frames: 512,
+            batch_bytes: 1024 * 1024,
+            snapshot_revisions: 10_000,
+            snapshot_age: Duration::from_mins(10),
+            snapshot_downloads: 8,
+            retain_revisions: 1_000_000,
+            retain_age: Duration::from_hours(24),
+        }
+    }
+}
+
+/// Why something could not be supplied.
+#[derive(Debug, thiserror::Error)]
+pub enum SupplyError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The authority's own copy.
+    #[error("the authority's copy: {0}")]
+    Replica(#[from] ReplicaError),
+    /// A file.
+    #[error("cannot {what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The supplier stopped, or has a bug.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Why a follower cannot resume: decided before the first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Before the floor: take a snapshot. `410`.
+    BelowFloor,
+    /// Not part of this history: take a snapshot. `409`.
+    Diverged,
+    /// A schema this program does not speak. `426`.
+    Schema,
+}
+
+/// A download that was let in. Dropping it makes room for the next.
+#[derive(Debug)]
+pub struct Download {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Why there is no download.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// Too many at a time. `429`.
+    #[error("too many snapshot downloads at a time")]
+    Busy,
+    /// The snapshot could not be made.
+    #[error(transparent)]
+    Supply(#[from] SupplyError),
+}
+
+struct Wanted {
+    at_least: Revision,
+    answer: oneshot::Sender<Result<Arc<Snapshot>, SupplyError>>,
+}
+
+/// The authority's side of one feed. One per process.
+pub struct Supplier {
+    pub(super) store: Store,
+    pub(super) signer: HeadSigner,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) config: SupplierConfig,
+    pub(super) tasks: Tasks,
+    pub(super) live: broadcast::Sender<Live>,
+    fleet: Fleet,
+    wanted: mpsc::Sender<Wanted>,
+    downloads: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Supplier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supplier")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Supplier {
+    /// Starts the tailer and the keeper of the authority's copy; they end with `tasks`.
+    pub async fn start(
+        store: Store,
+        signer: Arc<FeedSigner>,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+        config: SupplierConfig,
+    ) -> Result<Arc<Self>, SupplyError> {
+        let io = |source| SupplyError::Io {
+            what: "use the feed's folder",
+            source,
+        };
+        std::fs::create_dir_all(&config.folder).map_err(io)?;
+        snapshot::remove_leftovers(&config.folder).map_err(io)?;
+        // Subscribed before the head is read: nothing in between is missed.
+        let changes = store.subscribe();
+        let (head, signed) = store
+            .read(|tx| Ok::<_, StoreError>((feed::head(tx)?, feed::signed_time(tx)?)))
+            .await?;
+        let (wanted, requests) = mpsc::channel(64);
+        let supplier = Arc::new(Self {
+            signer: HeadSigner::new(signer, Arc::clone(&clock), signed),
+            clock,
+            tasks: tasks.clone(),
+            live: broadcast::Sender::new(config.live_messages),
+            fleet: Fleet::default(),
+            wanted,
+            downloads: Arc::new(Semaphore::new(config.snapshot_downloads)),
+            config,
+            store,
+        });
+        let tailer = Tailer {
+            supplier: Arc::clone(&supplier),
+            position: head.position,
+            persisted: signed,
+            samples: VecDeque::new(),
+        };
+        let stop = tasks.stop();
+        tasks.spawn("feed-tailer", async move {
+            tokio::select! {
+                () = tailer.run(changes) => {}
+                () = stop.requested() => {}
+            }
+        });
+        let keeper = Keeper {
+            supplier: Arc::clone(&supplier),
+            requests,
+            latest: None,
+        };
+        let stop = tasks.stop();
+        tasks
+            .spawn_worker("feed-copy", move || async move {
+                tokio::select! {
+                    () = keeper.run() => {}
+                    () = stop.requested() => {}
+                }
+            })
+            .map_err(|source| SupplyError::Io {
+                what: "start the copy's thread",
+                source,
+            })?;
+        Ok(supplier)
+    }
+
+    /// The key that followers pin.
+    pub fn public_key(&self) -> FeedPublicKey {
+        self.signer.public()
+    }
+
+    /// Who follows.
+    pub const fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Takes a follower's report in.
+    pub fn acknowledge(&self, client_id: &str, ack: Ack) {
+        if let Some(error) = &ack.error {
+            metrics::counter!("doorward_feed_nacks_total").increment(1);
+            tracing::warn!(
+                client_id,
+                kind = error.kind,
+                revision = ack.revision,
+                "a follower cannot go on"
+            );
+        }
+        self.fleet.report(client_id, ack, self.clock.now());
+    }
+
+    /// Whether a follower may resume from a position.
+    pub async fn resume(
+        &self,
+        position: &Position,
+        schema: u32,
+    ) -> Result<Result<(), Refusal>, SupplyError> {
+        if schema != FEED_SCHEMA {
+            return Ok(Err(Refusal::Schema));
+        }
+        let step = Step::after(&self.store, position.revision, 0, 0).await?;
+        Ok(if position.revision > step.head.position.revision {
+            metrics::counter!("doorward_feed_diverged_total").increment(1);
+            tracing::error!(%position.revision, "a follower is ahead of the feed");
+            Err(Refusal::Diverged)
+        } else if position.revision < step.head.floor || position.epoch.as_uuid().is_nil() {
+            Err(Refusal::BelowFloor)
+        } else if step.continues(position) {
+            Ok(())
+        } else {
+            metrics::counter!("doorward_feed_diverged_total").increment(1);
+            tracing::error!(%position.revision, "a follower's history is another one");
+            Err(Refusal::Diverged)
+        })
+    }
+
+    /// Opens the stream for a follower that may resume.
+    pub fn stream(self: &Arc<Self>, client_id: &str, position: Position, guard: Guard) -> FeedBody {
+        let (sender, body) = FeedBody::channel();
+        let stream = Stream {
+            supplier: Arc::clone(self),
+            position,
+            guard,
+            sender,
+        };
+        let (supplier, client_id) = (Arc::clone(self), client_id.to_owned());
+        self.tasks.spawn("feed-stream", async move {
+            supplier.fleet.connected(&client_id, supplier.clock.now());
+            stream.run().await;
+            supplier.fleet.gone(&client_id, supplier.clock.now());
+        });
+        body
+    }
+
+    /// Lets a download in, with a snapshot that has at least this revision.
+    pub async fn snapshot(&self, at_least: Revision) -> Result<Download, DownloadError> {
+        let permit = Arc::clone(&self.downloads)
+            .try_acquire_owned()
+            .map_err(|_| DownloadError::Busy)?;
+        let stopped = || SupplyError::Internal("the supplier has stopped".to_owned());
+        let (answer, snapshot) = oneshot::channel();
+        self.wanted
+            .send(Wanted { at_least, answer })
+            .await
+            .map_err(|_| stopped())?;
+        let snapshot = snapshot.await.map_err(|_| stopped())??;
+        Ok(Download { snapshot, permit })
+    }
+
+    /// The body of a download.
+    pub fn download(&self, download: Download) -> FeedBody {
+        let (sender, body) = FeedBody::channel();
+        self.tasks.spawn("feed-snapshot", async move {
+            let _permit = download.permit;
+            if let Err(error) = send_file(&download.snapshot.path, &sender).await {
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        body
+    }
+}
+
+async fn send_file(
+    path: &std::path::Path,
+    sender: &mpsc::Sender<Result<bytes::Bytes, io::Error>>,
+) -> io::Result<()> {
+    use tokio::io::AsyncReadExt as _;
+    let mut file = tokio::fs::File::open(path).await?;
+    loop {
+        let mut chunk = bytes::BytesMut::with_capacity(256 * 1024);
+        if file.read_buf(&mut chunk).await? == 0 {
+            return Ok(());
+        }
+        let sent = tokio::time::timeout(Duration::from_secs(30), sender.send(Ok(chunk.freeze())));
+        if !matches!(sent.await, Ok(Ok(()))) {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads each new frame once and tells all streams; signs the head.
+struct Tailer {
+    supplier: Arc<Supplier>,
+    position: Position,
+    persisted: Timestamp,
+    /// When which revision was the head, for retention by age.
+    samples: VecDeque<(Timestamp, Revision)>,
+}
+
+impl Tailer {
+    async fn run(mut self, mut changes: tokio::sync::watch::Receiver<Position>) {
+        let mut beat = tokio::time::interval(self.supplier.config.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let heartbeat = tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    false
+                }
+                _ = beat.tick() => true,
+            };
+            // The head is read for each heartbeat: one that is not known now is not signed.
+            let result = match self.advance().await {
+                Ok(moved) if heartbeat => {
+                    if !moved {
+                        let signer = &self.supplier.signer;
+                        let bytes = stream::heartbeat(signer, self.position);
+                        let _ = self.supplier.live.send(Live::Heartbeat(bytes));
+                    }
+                    self.keep_house().await
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                metrics::counter!("doorward_feed_tailer_errors_total").increment(1);
+                tracing::error!(%error, "the feed's head cannot be read");
+            }
+        }
+    }
+
+    /// Tells the streams what is new. `false`: nothing was.
+    async fn advance(&mut self) -> Result<bool, StoreError> {
+        let mut any = false;
+        loop {
+            let config = &self.supplier.config;
+            let step = Step::after(
+                &self.supplier.store,
+                self.position.revision,
+                config.batch_frames,
+                config.batch_bytes,
+            )
+            .await?;
+            if !step.continues(&self.position) {
+                self.position = step.head.position;
+                let _ = self.supplier.live.send(Live::Moved);
+                return Ok(true);
+            }
+            if step.frames.is_empty() {
+                return Ok(any);
+            }
+            any = true;
+            let signer = &self.supplier.signer;
+            let (mut bytes, to) =
+                stream::batches(signer, &step.history, self.position, &step.frames);
+            if to == step.head.position {
+                bytes.extend_from_slice(&stream::heartbeat(signer, to));
+            }
+            let from = std::mem::replace(&mut self.position, to);
+            metrics::gauge!("doorward_feed_revision").set(gauge(to.revision));
+            let _ = self.supplier.live.send(Live::Batch {
+                from,
+                to,
+                bytes: bytes.into(),
+            });
+        }
+    }
+
+    /// Keeps the latest signing time, and the outbox within its bounds. Now and then.
+    async fn keep_house(&mut self) -> Result<(), StoreError> {
+        const EVERY: Duration = Duration::from_secs(10);
+        let signed = self.supplier.signer.last_time();
+        if signed.since(self.persisted) < EVERY {
+            return Ok(());
+        }
+        self.persisted = signed;
+        let config = &self.supplier.config;
+        let now = self.supplier.clock.now();
+        let head = self.position.revision;
+        self.samples.push_back((now, head));
+        let mut old = None;
+        while let Some((at, revision)) = self.samples.front().copied() {
+            if now.since(at) < config.retain_age {
+                break;
+            }
+            old = Some(revision);
+            self.samples.pop_front();
+        }
+        let by_count = Revision::new(head.get().saturating_sub(config.retain_revisions));
+        let floor = old.map_or(Revision::ZERO, |old| old.min(by_count));
+        let removed = self
+            .supplier
+            .store
+            .write(move |tx| {
+                feed::reserve_signed_time(tx, signed)?;
+                if floor > Revision::ZERO {
+                    feed::compact(tx, floor)
+                } else {
+                    Ok::<_, StoreError>(0)
+                }
+            })
+            .await?
+            .value;
+        if removed > 0 {
+            tracing::info!(removed, %floor, "the outbox was compacted");
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+const fn gauge(revision: Revision) -> f64 {
+    revision.get() as f64
+}
+
+/// Keeps the authority's copy and makes snapshots of it, on a thread of its own.
+struct Keeper {
+    supplier: Arc<Supplier>,
+    requests: mpsc::Receiver<Wanted>,
+    latest: Option<Arc<Snapshot>>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut changes = self.supplier.store.subscribe();
+        let mut copy = None;
+        loop {
+            tokio::select! {
+                wanted = self.requests.recv() => {
+                    let Some(wanted) = wanted else { return };
+                    let result = self.supply(&mut copy, wanted.at_least).await;
+                    let _ = wanted.answer.send(result);
+                }
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if let Err(error) = self.keep(&mut copy).await {
+                        tracing::warn!(%error, "the authority's copy does not follow");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn keep<'c>(
+        &self,
+        copy: &'c mut Option<OwnCopy>,
+    ) -> Result<&'c crate::store::replica::Replica, SupplyError> {
+        let copy = match copy {
+            Some(copy) => copy,
+            None => {
+                let path = self.supplier.config.folder.join("replica.db");
+                let store = self.supplier.store.clone();
+                copy.insert(OwnCopy::open(store, path, &self.supplier.signer).await?)
+            }
+        };
+        copy.catch_up().await
+    }
+
+    async fn supply(
+        &mut self,
+        copy: &mut Option<OwnCopy>,
+        at_least: Revision,
+    ) -> Result<Arc<Snapshot>, SupplyError> {
+        if let Some(latest) = &self.latest
+            && self.still_good(latest, at_least).await?
+        {
+            return Ok(Arc::clone(latest));
+        }
+        let replica = self.keep(copy).await?;
+        let snapshot =
+            snapshot::build(replica, &self.supplier.config.folder, &self.supplier.signer)?;
+        metrics::counter!("doorward_snapshots_built_total").increment(1);
+        self.latest = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// Whether a snapshot is new enough, and of a history that goes on.
+    async fn still_good(&self, latest: &Snapshot, at_least: Revision) -> Result<bool, SupplyError> {
+        let (position, config) = (latest.manifest.position(), &self.supplier.config);
+        let step = Step::after(&self.supplier.store, position.revision, 0, 0).await?;
+        let head = step.head.position.revision.get();
+        let behind = head.checked_sub(position.revision.get());
+        let age = self.supplier.clock.now().since(latest.manifest.time);
+        Ok(step.continues(&position)
+            && position.revision >= at_least
+            && behind.is_some_and(|behind| behind <= config.snapshot_revisions)
+            && age <= config.snapshot_age)
+    }
+}

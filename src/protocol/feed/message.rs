@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{FeedError, SealedFrame, array, encode, end, fixed, malformed, reserve, skip_rest};
-use crate::domain::{Chain, Epoch, FeedName, Revision, Timestamp};
+use crate::domain::{Chain, Epoch, FeedName, Position, Revision, Timestamp};
 
 /// The longest message, kind and body: room for a frame of the most rows the authority seals.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -45,6 +45,16 @@ pub struct SignedHead {
 }
 
 impl SignedHead {
+    /// The position it is about.
+    pub const fn position(&self) -> Position {
+        Position {
+            feed: self.feed,
+            epoch: self.epoch,
+            revision: self.revision,
+            chain: self.chain,
+        }
+    }
+
     /// The bytes that are signed: a prefix of its own, then fields of fixed length.
     pub fn signing_bytes(&self, claim: Claim) -> Vec<u8> {
         let prefix = match claim {

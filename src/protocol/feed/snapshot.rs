@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FeedError, array, encode, end, fixed, malformed, skip_rest};
-use crate::domain::{Chain, Epoch, FeedName, Revision, Timestamp};
+use crate::domain::{Chain, Epoch, FeedName, Position, Revision, Timestamp};
 
 /// The response header that carries the manifest: base64url of [`SnapshotManifest::encode`].
 pub const SNAPSHOT_HEADER: &str = "doorward-snapshot";
@@ -38,6 +38,16 @@ pub struct SnapshotManifest {
 }
 
 impl SnapshotManifest {
+    /// The position it contains.
+    pub const fn position(&self) -> Position {
+        Position {
+            feed: self.feed,
+            epoch: self.epoch,
+            revision: self.revision,
+            chain: self.chain,
+        }
+    }
+
     /// The bytes that are signed: a prefix of its own, then fields of fixed length.
     pub fn signing_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(224);
