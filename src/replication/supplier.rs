@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
@@ -134,6 +134,7 @@ pub struct Supplier {
     pub(super) live: broadcast::Sender<Live>,
     fleet: Fleet,
     wanted: mpsc::Sender<Wanted>,
+    requests: Mutex<Option<mpsc::Receiver<Wanted>>>,
     downloads: Arc<Semaphore>,
 }
 
@@ -146,8 +147,10 @@ impl std::fmt::Debug for Supplier {
 }
 
 impl Supplier {
-    /// Starts the tailer and the keeper of the authority's copy; they end with `tasks`.
-    pub async fn start(
+    /// Reads where the feed is and prepares the folder.
+    ///
+    /// Blocks; belongs to start-up.
+    pub fn open(
         store: Store,
         signer: Arc<FeedSigner>,
         clock: Arc<dyn Clock>,
@@ -160,54 +163,61 @@ impl Supplier {
         };
         std::fs::create_dir_all(&config.folder).map_err(io)?;
         snapshot::remove_leftovers(&config.folder).map_err(io)?;
-        // Subscribed before the head is read: nothing in between is missed.
-        let changes = store.subscribe();
-        let (head, signed) = store
-            .read(|tx| Ok::<_, StoreError>((feed::head(tx)?, feed::signed_time(tx)?)))
-            .await?;
+        let signed = store.read_blocking(feed::signed_time)?;
         let (wanted, requests) = mpsc::channel(64);
-        let supplier = Arc::new(Self {
+        Ok(Arc::new(Self {
             signer: HeadSigner::new(signer, Arc::clone(&clock), signed),
             clock,
             tasks: tasks.clone(),
             live: broadcast::Sender::new(config.live_messages),
             fleet: Fleet::default(),
             wanted,
+            requests: Mutex::new(Some(requests)),
             downloads: Arc::new(Semaphore::new(config.snapshot_downloads)),
             config,
             store,
-        });
+        }))
+    }
+
+    /// Starts the tailer and the keeper of the authority's copy, once; they end with the tasks that
+    /// [`Self::open`] was given.
+    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        let requests = self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(requests) = requests else {
+            return Ok(());
+        };
+        // Subscribed before the head is read: nothing in between is missed.
+        let changes = self.store.subscribe();
+        let position = *changes.borrow();
         let tailer = Tailer {
-            supplier: Arc::clone(&supplier),
-            position: head.position,
-            persisted: signed,
+            supplier: Arc::clone(self),
+            position,
+            persisted: self.signer.last_time(),
             samples: VecDeque::new(),
         };
-        let stop = tasks.stop();
-        tasks.spawn("feed-tailer", async move {
+        let stop = self.tasks.stop();
+        self.tasks.spawn("feed-tailer", async move {
             tokio::select! {
                 () = tailer.run(changes) => {}
                 () = stop.requested() => {}
             }
         });
         let keeper = Keeper {
-            supplier: Arc::clone(&supplier),
+            supplier: Arc::clone(self),
             requests,
             latest: None,
         };
-        let stop = tasks.stop();
-        tasks
-            .spawn_worker("feed-copy", move || async move {
-                tokio::select! {
-                    () = keeper.run() => {}
-                    () = stop.requested() => {}
-                }
-            })
-            .map_err(|source| SupplyError::Io {
-                what: "start the copy's thread",
-                source,
-            })?;
-        Ok(supplier)
+        let stop = self.tasks.stop();
+        self.tasks.spawn_worker("feed-copy", move || async move {
+            tokio::select! {
+                () = keeper.run() => {}
+                () = stop.requested() => {}
+            }
+        })
     }
 
     /// The key that followers pin.
