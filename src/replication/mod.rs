@@ -13,6 +13,8 @@ pub mod client;
 pub mod consumer;
 #[cfg(feature = "sidecar")]
 pub mod copies;
+#[cfg(feature = "authority")]
+pub mod endpoint;
 #[cfg(feature = "sidecar")]
 pub mod fetch;
 #[cfg(feature = "authority")]

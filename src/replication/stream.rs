@@ -70,6 +70,15 @@ impl FeedBody {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         (sender, Self(receiver))
     }
+
+    /// A body of these bytes.
+    pub(super) fn full(bytes: Bytes) -> Self {
+        let (sender, body) = Self::channel();
+        if !bytes.is_empty() {
+            let _ = sender.try_send(Ok(bytes));
+        }
+        body
+    }
 }
 
 impl Body for FeedBody {
