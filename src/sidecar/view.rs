@@ -61,6 +61,15 @@ pub enum AdoptError {
     Policies(#[from] BuildError),
 }
 
+/// How the follower is doing, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Whether the last thing heard was a verified head.
+    pub connected: bool,
+    /// Why it last was not.
+    pub last_problem: Option<String>,
+}
+
 /// Everything that decisions share.
 pub struct State {
     view: ArcSwap<View>,
@@ -75,6 +84,7 @@ pub struct State {
     behind: AtomicBool,
     heard: Heard,
     applied: watch::Sender<Option<Position>>,
+    link: Mutex<Link>,
     clock: Arc<dyn Clock>,
     front_entries: usize,
 }
@@ -117,6 +127,7 @@ impl State {
             behind: AtomicBool::new(false),
             heard: Heard::default(),
             applied: watch::Sender::new(None),
+            link: Mutex::default(),
             clock,
             front_entries: sizes.front,
         })
@@ -230,8 +241,27 @@ impl State {
         self.applied.send_replace(position);
     }
 
+    /// How the follower is doing.
+    pub fn link(&self) -> Link {
+        self.link
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes that the authority is out of reach, or that something it sent was refused.
+    pub fn lose(&self, problem: String) {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.connected = false;
+        link.last_problem = Some(problem);
+    }
+
     /// Notes a verified head: at `at_boot`, the authority stood at `head`.
     pub fn hear(&self, head: Revision, at_boot: Duration) {
+        self.link
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .connected = true;
         self.heard.head(head, at_boot, self.view.load().revision());
     }
 

@@ -1,0 +1,284 @@
+//! Checks: bytes in, bytes out. No I/O but a member's read on a miss.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::{Freshness, UserId};
+use crate::protocol::authzen::{
+    Answer, Batch, ItemError, Reason, Request, RequestError, parse_evaluation, resolve,
+};
+use crate::sidecar::decide::{
+    Check, Named, Outcome, Properties, Worker, decide, explain, organization, plain, understand,
+};
+use crate::sidecar::view::{State, View};
+use crate::sidecar::why::Why;
+
+/// On which terms a request wants its answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// Deny when staler than this, or when staleness is unknown.
+    pub max_staleness: Option<Duration>,
+    /// The revision asked for was not reached.
+    pub unreached: Option<Why>,
+    /// Say why.
+    pub explain: bool,
+}
+
+/// One load of everything that answers of a request share.
+struct Asking<'s> {
+    state: &'s State,
+    view: &'s View,
+    freshness: Freshness,
+    /// Set when nothing may be allowed.
+    barred: Option<Why>,
+    explain: bool,
+}
+
+impl<'s> Asking<'s> {
+    fn new(state: &'s State, view: &'s View, terms: &Terms) -> Self {
+        let freshness = state.freshness(view);
+        let stale = terms
+            .max_staleness
+            .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
+        Self {
+            state,
+            view,
+            freshness,
+            barred: terms.unreached.or(stale.then_some(Why::Stale)),
+            explain: terms.explain,
+        }
+    }
+
+    /// Answers one question into `out`.
+    fn answer(
+        &self,
+        worker: &mut Worker,
+        check: Result<Check<'_>, Why>,
+        out: &mut Vec<u8>,
+    ) -> Result<Outcome, RequestError> {
+        let check = match self.barred {
+            Some(why) => Err(why),
+            None => check,
+        };
+        let outcome = match &check {
+            Ok(check) => decide(self.state, self.view, worker, check)?,
+            Err(why) => Outcome::deny(*why),
+        };
+        worker.counts.count(outcome);
+        let explanation = if self.explain {
+            let value = match &check {
+                Ok(check) => explain(self.state, self.view, worker, check)?,
+                Err(why) => plain(*why),
+            };
+            raw(&value)
+        } else {
+            None
+        };
+        self.write(outcome, None, explanation.as_deref(), out);
+        Ok(outcome)
+    }
+
+    /// Answers an item that cannot be asked.
+    fn spoiled(&self, worker: &mut Worker, error: &RequestError, out: &mut Vec<u8>) -> Outcome {
+        let outcome = Outcome::deny(Why::BadItem);
+        worker.counts.count(outcome);
+        let message = error.to_string();
+        let error = ItemError {
+            status: 400,
+            message: &message,
+        };
+        self.write(outcome, Some(error), None, out);
+        outcome
+    }
+
+    fn write(
+        &self,
+        outcome: Outcome,
+        error: Option<ItemError<'_>>,
+        explanation: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) {
+        let told = outcome.why.is_told() || (self.explain && error.is_none());
+        Answer {
+            decision: outcome.decision,
+            freshness: self.freshness,
+            reason: told.then_some(Reason {
+                code: outcome.why.code(),
+                message: outcome.why.message(),
+            }),
+            error,
+            explanation,
+        }
+        .write(out);
+    }
+
+    fn request(
+        &self,
+        worker: &mut Worker,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Outcome, RequestError> {
+        let check = understand(self.state, worker, request)?;
+        self.answer(worker, check, out)
+    }
+}
+
+fn raw(value: &Value) -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).ok()
+}
+
+/// Answers `POST /access/v1/evaluation`.
+///
+/// # Errors
+///
+/// [`RequestError`], HTTP 400.
+pub fn evaluation(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms,
+    body: &[u8],
+) -> Result<Vec<u8>, RequestError> {
+    let evaluation = parse_evaluation(body)?;
+    let request = evaluation.complete()?;
+    let view = state.view();
+    let asking = Asking::new(state, &view, terms);
+    let mut out = Vec::with_capacity(Answer::SIZE);
+    asking.request(worker, &request, &mut out)?;
+    Ok(out)
+}
+
+/// Answers `POST /access/v1/evaluations`: all items from one view.
+///
+/// # Errors
+///
+/// [`RequestError`], HTTP 400, for what spoils the whole batch.
+pub fn evaluations(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms,
+    body: &[u8],
+) -> Result<Vec<u8>, RequestError> {
+    let batch = Batch::parse(body)?;
+    let view = state.view();
+    let asking = Asking::new(state, &view, terms);
+    if batch.is_empty() {
+        let mut out = Vec::with_capacity(Answer::SIZE);
+        asking.request(worker, &batch.defaults.complete()?, &mut out)?;
+        return Ok(out);
+    }
+    let mut out = Vec::with_capacity(32 + batch.len() * Answer::SIZE);
+    out.extend_from_slice(br#"{"evaluations":["#);
+    for (place, item) in batch.items().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        // An answer that fails half-way must leave nothing behind.
+        let start = out.len();
+        let answered = item.and_then(|item| {
+            let fill = state.mapping.fill_missing_from_defaults;
+            let request = resolve(&batch.defaults, &item, fill)?;
+            asking.request(worker, &request, &mut out)
+        });
+        let outcome = answered.unwrap_or_else(|error| {
+            out.truncate(start);
+            asking.spoiled(worker, &error, &mut out)
+        });
+        if batch.semantic.ends_with(outcome.decision) {
+            break;
+        }
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}
+
+/// The query of `GET /v1/check`.
+#[derive(Debug, Default)]
+pub(super) struct Query<'q> {
+    user: Option<Cow<'q, str>>,
+    organization: Option<Cow<'q, str>>,
+    permission: Option<Cow<'q, str>>,
+    resource: Option<Cow<'q, str>>,
+    pub(super) at_least: Option<Cow<'q, str>>,
+    pub(super) max_staleness: Option<Cow<'q, str>>,
+    pub(super) explain: bool,
+}
+
+impl<'q> Query<'q> {
+    /// Reads the query; every parameter is known and stands once.
+    pub(super) fn parse(text: &'q str) -> Result<Self, RequestError> {
+        let mut query = Self::default();
+        let mut explain = None;
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let slot = match name.as_ref() {
+                "user" => &mut query.user,
+                "organization" => &mut query.organization,
+                "permission" => &mut query.permission,
+                "resource" => &mut query.resource,
+                "at_least" => &mut query.at_least,
+                "max_staleness" => &mut query.max_staleness,
+                "explain" => &mut explain,
+                other => {
+                    return Err(RequestError::Malformed(format!(
+                        "`{}` is no parameter: `user`, `organization`, `permission`, `resource`, \
+                         `at_least`, `max_staleness` and `explain` are",
+                        other.chars().take(60).collect::<String>()
+                    )));
+                }
+            };
+            if slot.replace(value).is_some() {
+                return Err(RequestError::Malformed(format!("`{name}` stands twice")));
+            }
+        }
+        query.explain = explain.is_some_and(|value| value == "true");
+        Ok(query)
+    }
+}
+
+/// Answers `GET /v1/check`.
+pub(super) fn check(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms,
+    query: &Query<'_>,
+) -> Result<Vec<u8>, RequestError> {
+    let user = query
+        .user
+        .as_deref()
+        .ok_or(RequestError::Missing { field: "user" })?;
+    let permission = query.permission.as_deref().ok_or(RequestError::Missing {
+        field: "permission",
+    })?;
+    let (resource_type, action) = permission
+        .rsplit_once(':')
+        .filter(|(resource_type, _)| resource_type.contains(':'))
+        .ok_or_else(|| {
+            RequestError::Malformed(
+                "`permission` is not of the form `service:resource:action`".to_owned(),
+            )
+        })?;
+    let view = state.view();
+    let asking = Asking::new(state, &view, terms);
+    let named = Named {
+        context: query.organization.as_deref().map(Cow::Borrowed),
+        resource: None,
+    };
+    let check = match (organization(state, worker, &named)?, UserId::from_str(user)) {
+        (Err(why), _) => Err(why),
+        (_, Err(_)) => Err(Why::SubjectId),
+        (Ok(organization), Ok(user)) => Ok(Check {
+            user,
+            organization,
+            resource_type: Cow::Borrowed(resource_type),
+            action,
+            resource_id: query.resource.as_deref().unwrap_or_default(),
+            properties: Properties::default(),
+        }),
+    };
+    let mut out = Vec::with_capacity(Answer::SIZE);
+    asking.answer(worker, check, &mut out)?;
+    Ok(out)
+}

@@ -1,0 +1,341 @@
+//! One listener's door: who may ask what, and where a request goes.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use metrics_exporter_prometheus::PrometheusHandle;
+use subtle::ConstantTimeEq;
+
+use crate::crypto::digest::sha256;
+use crate::protocol::authzen::{MAX_EVALUATIONS, RequestError};
+use crate::protocol::problem::{PROBLEM_JSON, Problem};
+use crate::sidecar::decide::Worker;
+use crate::sidecar::http::body;
+use crate::sidecar::http::checks::{self, Query, Terms};
+use crate::sidecar::http::head::{Head, freshness_token, staleness};
+use crate::sidecar::view::State;
+
+/// The largest body: a batch of [`MAX_EVALUATIONS`] fits with a KiB for each.
+const BODY_MAX: usize = MAX_EVALUATIONS * 1024 + 48 * 1024;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How a request arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sidecar) enum Transport {
+    /// A Unix socket: who may open it may ask everything.
+    Unix,
+    /// TCP on loopback.
+    Loopback,
+    /// TCP that other hosts reach.
+    Remote,
+}
+
+/// What all doors share.
+pub(in crate::sidecar) struct Shared {
+    pub(in crate::sidecar) state: Arc<State>,
+    pub(in crate::sidecar) workers: Vec<Arc<Mutex<Worker>>>,
+    /// SHA-256 of the bearer credential.
+    pub(in crate::sidecar) credential: Option<[u8; 32]>,
+    pub(in crate::sidecar) metadata: Bytes,
+    pub(in crate::sidecar) at_least_wait: Duration,
+    pub(in crate::sidecar) body_timeout: Duration,
+    pub(in crate::sidecar) listeners: Vec<String>,
+    pub(in crate::sidecar) process_metrics: Option<PrometheusHandle>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("state", &self.state)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One listener's rules.
+#[derive(Debug)]
+pub(in crate::sidecar) struct Door {
+    pub(in crate::sidecar) shared: Arc<Shared>,
+    pub(in crate::sidecar) transport: Transport,
+    pub(in crate::sidecar) hosts: Vec<String>,
+    pub(in crate::sidecar) deny_beyond: Option<Duration>,
+    pub(in crate::sidecar) open_metrics: bool,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+/// Which kind of check a body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Evaluation,
+    Evaluations,
+    Explain,
+}
+
+impl Door {
+    /// Answers a request.
+    pub(super) async fn answer(&self, worker: &Mutex<Worker>, request: Request<Incoming>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let head = Head::read(&parts.headers);
+        let outcome = match self.admit_host(&head) {
+            Ok(()) => {
+                let path = parts.uri.path();
+                match (&parts.method, path) {
+                    (&Method::POST, "/access/v1/evaluation") => {
+                        self.ask(worker, &head, body, Kind::Evaluation).await
+                    }
+                    (&Method::POST, "/access/v1/evaluations") => {
+                        self.ask(worker, &head, body, Kind::Evaluations).await
+                    }
+                    (&Method::POST, "/v1/explain") => {
+                        self.ask(worker, &head, body, Kind::Explain).await
+                    }
+                    (&Method::GET, "/v1/check") => {
+                        let query = parts.uri.query().unwrap_or_default();
+                        self.check(worker, &head, query).await
+                    }
+                    (method, path) => self.page(&head, method, path),
+                }
+            }
+            Err(problem) => Err(problem),
+        };
+        let mut reply = outcome.unwrap_or_else(|problem| {
+            worker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .counts
+                .refused += 1;
+            refuse(&problem)
+        });
+        if let Some(id) = head.request_id {
+            reply.headers_mut().insert(REQUEST_ID, id.clone());
+        }
+        reply
+    }
+
+    async fn ask(
+        &self,
+        worker: &Mutex<Worker>,
+        head: &Head<'_>,
+        body: Incoming,
+        kind: Kind,
+    ) -> Result<Reply, Problem> {
+        self.admit_check(head)?;
+        let explain = head.explain || kind == Kind::Explain;
+        if explain {
+            self.admit_insider(head)?;
+        }
+        if !head.is_json() {
+            return Err(Problem::malformed("send `Content-Type: application/json`"));
+        }
+        let terms = self
+            .terms(
+                head.at_least.map(HeaderValue::as_bytes),
+                head.max_staleness.map(HeaderValue::as_bytes),
+                explain,
+            )
+            .await?;
+        let body = body::read(body, BODY_MAX, self.shared.body_timeout).await?;
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &self.shared.state;
+        let answered = if kind == Kind::Evaluations {
+            checks::evaluations(state, &mut worker, &terms, &body)
+        } else {
+            checks::evaluation(state, &mut worker, &terms, &body)
+        };
+        Ok(json(answered.map_err(bad_request)?))
+    }
+
+    async fn check(
+        &self,
+        worker: &Mutex<Worker>,
+        head: &Head<'_>,
+        query: &str,
+    ) -> Result<Reply, Problem> {
+        self.admit_check(head)?;
+        let query = Query::parse(query).map_err(bad_request)?;
+        let explain = head.explain || query.explain;
+        if explain {
+            self.admit_insider(head)?;
+        }
+        let of_query = |text: &Option<std::borrow::Cow<'_, str>>| {
+            text.as_ref().map(|text| text.as_bytes().to_vec())
+        };
+        let (at_least, most) = (of_query(&query.at_least), of_query(&query.max_staleness));
+        let terms = self
+            .terms(
+                at_least
+                    .as_deref()
+                    .or(head.at_least.map(HeaderValue::as_bytes)),
+                most.as_deref()
+                    .or(head.max_staleness.map(HeaderValue::as_bytes)),
+                explain,
+            )
+            .await?;
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = checks::check(&self.shared.state, &mut worker, &terms, &query);
+        Ok(json(answered.map_err(bad_request)?))
+    }
+
+    /// What the caller and this listener ask of freshness. Waits, if a revision is asked for that
+    /// has not arrived.
+    async fn terms(
+        &self,
+        at_least: Option<&[u8]>,
+        max_staleness: Option<&[u8]>,
+        explain: bool,
+    ) -> Result<Terms, Problem> {
+        let asked = max_staleness.map(staleness).transpose()?;
+        let max_staleness = match (asked, self.deny_beyond) {
+            (Some(asked), Some(own)) => Some(asked.min(own)),
+            (asked, own) => asked.or(own),
+        };
+        let unreached = match at_least {
+            None => None,
+            Some(text) => {
+                let token = freshness_token(text)?;
+                let wait = self.shared.at_least_wait;
+                self.shared.state.reach(token, wait).await.err()
+            }
+        };
+        Ok(Terms {
+            max_staleness,
+            unreached,
+            explain,
+        })
+    }
+
+    fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Problem> {
+        let allowed = match path {
+            "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
+            "/v1/check"
+            | "/.well-known/authzen-configuration"
+            | "/healthz"
+            | "/readyz"
+            | "/metrics"
+            | "/v1/status" => "GET",
+            _ => return Err(Problem::not_found("there is nothing at this path")),
+        };
+        if allowed == "POST" || method != Method::GET {
+            return Err(
+                Problem::new(405, "method-not-allowed", "this path takes another method")
+                    .with("allow", allowed),
+            );
+        }
+        match path {
+            "/.well-known/authzen-configuration" => Ok(reply(JSON, self.shared.metadata.clone())),
+            "/readyz" if self.shared.state.view().position.is_none() => {
+                Err(Problem::unavailable("there is no copy of the facts yet"))
+            }
+            "/metrics" => {
+                if !self.open_metrics {
+                    self.admit_insider(head)?;
+                }
+                Ok(reply(
+                    HeaderValue::from_static("text/plain; version=0.0.4"),
+                    self.shared.metrics().into(),
+                ))
+            }
+            "/v1/status" => {
+                self.admit_insider(head)?;
+                Ok(json(self.shared.status().to_string().into_bytes()))
+            }
+            _ => Ok(reply(
+                HeaderValue::from_static("text/plain"),
+                Bytes::from_static(b"ok\n"),
+            )),
+        }
+    }
+
+    /// A web page that resolves a name of its own to this address sends that name in `Host`.
+    fn admit_host(&self, head: &Head<'_>) -> Result<(), Problem> {
+        if self.transport == Transport::Unix {
+            return Ok(());
+        }
+        // The usual spellings first, without making a text of them.
+        if head.hosts == 1
+            && let Some(host) = head.host
+            && (host == "localhost" || host == "127.0.0.1")
+        {
+            return Ok(());
+        }
+        let known = head.hosts == 1
+            && head.host_name().is_some_and(|name| {
+                matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+                    || self.hosts.contains(&name)
+            });
+        if known {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                421,
+                "misdirected-request",
+                "the `Host` is not one this sidecar answers to",
+            )
+            .because("send a loopback name, or add the name to the listener's `hosts`"))
+        }
+    }
+
+    fn admit_check(&self, head: &Head<'_>) -> Result<(), Problem> {
+        match self.transport {
+            Transport::Unix | Transport::Loopback => Ok(()),
+            Transport::Remote => self.admit_insider(head),
+        }
+    }
+
+    fn admit_insider(&self, head: &Head<'_>) -> Result<(), Problem> {
+        if self.transport == Transport::Unix {
+            return Ok(());
+        }
+        let presented = head
+            .authorization
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        match (&self.shared.credential, presented) {
+            (Some(wanted), Some(presented)) if bool::from(sha256(presented).ct_eq(wanted)) => {
+                Ok(())
+            }
+            _ => Err(Problem::unauthenticated().because(
+                "ask over the Unix socket, or send the sidecar's credential as a bearer token",
+            )),
+        }
+    }
+}
+
+fn bad_request(error: RequestError) -> Problem {
+    Problem::malformed(error.to_string())
+}
+
+fn json(body: Vec<u8>) -> Reply {
+    reply(JSON, body.into())
+}
+
+fn reply(content_type: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+fn refuse(problem: &Problem) -> Reply {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut reply = reply(HeaderValue::from_static(PROBLEM_JSON), body.into());
+    *reply.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = reply.headers_mut();
+    if problem.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some("GET") = problem.extensions.get("allow").and_then(|v| v.as_str()) {
+        headers.insert(ALLOW, HeaderValue::from_static("GET"));
+    } else if problem.status == 405 {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    reply
+}

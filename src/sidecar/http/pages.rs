@@ -1,0 +1,161 @@
+//! What people and monitors look at.
+
+use std::fmt::Write as _;
+use std::sync::PoisonError;
+
+use serde_json::json;
+
+use crate::sidecar::decide::Counts;
+use crate::sidecar::http::door::Shared;
+use crate::sidecar::why::Why;
+
+impl Shared {
+    /// All threads' counters, summed.
+    pub(in crate::sidecar) fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        for worker in &self.workers {
+            sum.add(&worker.lock().unwrap_or_else(PoisonError::into_inner).counts);
+        }
+        sum
+    }
+
+    /// `GET /metrics`, in Prometheus' text format. Label values come from closed sets.
+    pub(super) fn metrics(&self) -> String {
+        let counts = self.counts();
+        let view = self.state.view();
+        let mut text = String::with_capacity(4096);
+        family(
+            &mut text,
+            "doorward_sidecar_decisions_total",
+            "counter",
+            "Decisions by outcome and reason.",
+        );
+        for (decision, by_why) in [("allow", &counts.allowed), ("deny", &counts.denied)] {
+            for (why, count) in Why::ALL.iter().zip(by_why) {
+                if *count > 0 {
+                    let _ = writeln!(
+                        text,
+                        "doorward_sidecar_decisions_total{{decision=\"{decision}\",reason=\"{}\"}} {count}",
+                        why.code()
+                    );
+                }
+            }
+        }
+        family(
+            &mut text,
+            "doorward_sidecar_member_lookups_total",
+            "counter",
+            "Where members were found: the thread's front, moka, or neither.",
+        );
+        for (from, count) in [
+            ("front", counts.front_hits),
+            ("moka", counts.shared_hits),
+            ("miss", counts.misses),
+        ] {
+            let _ = writeln!(
+                text,
+                "doorward_sidecar_member_lookups_total{{from=\"{from}\"}} {count}"
+            );
+        }
+        family(
+            &mut text,
+            "doorward_sidecar_policy_answers_total",
+            "counter",
+            "Answers of hand-written policies: kept, or asked of Cedar.",
+        );
+        for (from, count) in [("moka", counts.depends_hits), ("cedar", counts.evaluations)] {
+            let _ = writeln!(
+                text,
+                "doorward_sidecar_policy_answers_total{{from=\"{from}\"}} {count}"
+            );
+        }
+        for (name, kind, help, value) in [
+            (
+                "doorward_sidecar_copy_reads_total",
+                "counter",
+                "Reads of the SQLite copy.",
+                counts.sqlite_reads,
+            ),
+            (
+                "doorward_sidecar_refused_requests_total",
+                "counter",
+                "Requests refused with a 4xx status.",
+                counts.refused,
+            ),
+            (
+                "doorward_sidecar_cached_members",
+                "gauge",
+                "Members in moka, about.",
+                self.state.members.len(),
+            ),
+            (
+                "doorward_sidecar_revision",
+                "gauge",
+                "The last change that answers know of.",
+                view.revision().get(),
+            ),
+            (
+                "doorward_sidecar_connected",
+                "gauge",
+                "Whether the follower hears the authority.",
+                u64::from(self.state.link().connected),
+            ),
+        ] {
+            family(&mut text, name, kind, help);
+            let _ = writeln!(text, "{name} {value}");
+        }
+        if let Some(staleness) = self.state.freshness(&view).staleness {
+            let name = "doorward_sidecar_staleness_seconds";
+            family(
+                &mut text,
+                name,
+                "gauge",
+                "Time since the copy was last known to be up to date. Absent while unknown.",
+            );
+            let _ = writeln!(text, "{name} {}", staleness.as_secs_f64());
+        }
+        if let Some(process) = &self.process_metrics {
+            text.push_str(&process.render());
+        }
+        text
+    }
+
+    /// `GET /v1/status`.
+    pub(super) fn status(&self) -> serde_json::Value {
+        let counts = self.counts();
+        let view = self.state.view();
+        let freshness = self.state.freshness(&view);
+        let link = self.state.link();
+        json!({
+            "ready": view.position.is_some(),
+            "epoch": view.position.map(|position| position.epoch.to_string()),
+            "revision": freshness.revision.get(),
+            "chain": view.position.map(|position| position.chain.to_string()),
+            "staleness_ms": freshness.staleness.map(|staleness| {
+                u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
+            }),
+            "connected": link.connected,
+            "last_problem": link.last_problem,
+            "roles_and_permissions": {
+                "permissions": view.engine.permissions().len(),
+                "role_sets": view.engine.sets().len(),
+            },
+            "members": {
+                "cached": self.state.members.len(),
+                "front_hits": counts.front_hits,
+                "moka_hits": counts.shared_hits,
+                "misses": counts.misses,
+            },
+            "copy_reads": counts.sqlite_reads,
+            "decisions": {
+                "allowed": counts.allowed.iter().sum::<u64>(),
+                "denied": counts.denied.iter().sum::<u64>(),
+            },
+            "listeners": self.listeners,
+        })
+    }
+}
+
+fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
