@@ -1,1 +1,270 @@
-//! app.
+//! A running sidecar: listeners bound, copy taken up, follower started, threads serving.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::crypto::digest::sha256;
+use crate::domain::{Position, Revision};
+use crate::policy::{Attributes, BuildError, CustomError, CustomPolicies, PolicyFacts};
+use crate::protocol::authzen::metadata;
+use crate::replication::consumer::{FollowerConfig, Sink};
+use crate::runtime::config::Environment;
+use crate::runtime::files::{FileError, read_text};
+use crate::runtime::listen::{Bound, ListenError, Listening};
+use crate::runtime::tasks::Tasks;
+use crate::runtime::{Clock, Entropy, telemetry};
+use crate::sidecar::config::{Config, Listener};
+use crate::sidecar::decide::{Counts, Worker};
+use crate::sidecar::follow::{self, FollowError};
+use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
+use crate::sidecar::view::{AdoptError, State};
+use crate::store::replica::{Applied, ReplicaError, ReplicaReader};
+
+/// Declares the attributes that policies of a directory may read.
+const ATTRIBUTES: &str = "attributes.toml";
+
+/// The largest policy file.
+const POLICY_MAX: u64 = 4 * 1024 * 1024;
+
+/// Why a sidecar did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// TCP beyond loopback without its safeguards.
+    #[error("{0}")]
+    Exposed(String),
+    /// A policy file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The policies are wrong.
+    #[error("the policies are refused")]
+    Policies(#[from] CustomError),
+    /// The policies do not compile.
+    #[error("the policies do not compile")]
+    Build(#[from] BuildError),
+    /// The copy cannot be read.
+    #[error("the copy cannot be read")]
+    Copy(#[from] ReplicaError),
+    /// Following cannot begin.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// No threads, or no I/O.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A running sidecar. It stops with its [`Tasks`].
+#[derive(Debug)]
+pub struct Sidecar {
+    shared: Arc<Shared>,
+    bound: Vec<Bound>,
+}
+
+impl Sidecar {
+    /// Starts everything. When this returns, checks are answered: from the copy on disk if there
+    /// is one, whether or not the authority can be reached.
+    ///
+    /// `follow` is `None` where somebody else feeds the [`State`] (tests, embedding).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]. Nothing listens any more then, once `tasks` are stopped.
+    pub fn start(
+        config: &Config,
+        follow: Option<FollowerConfig>,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        environment: &Environment,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        if let Some(mistake) = config.exposure_mistakes().into_iter().next() {
+            return Err(StartError::Exposed(mistake));
+        }
+        let mut listening = Vec::with_capacity(config.listeners.len());
+        for listener in &config.listeners {
+            listening.push((listener, Listening::bind(&listener.address, environment)?));
+        }
+        let bound: Vec<Bound> = listening
+            .iter()
+            .map(|(_, listening)| listening.bound().clone())
+            .collect();
+        let custom = match &config.policies {
+            Some(directory) => load_policies(directory)?,
+            None => CustomPolicies::none(),
+        };
+        let state = Arc::new(State::new(
+            &config.cache,
+            config.mapping.clone(),
+            custom.clone(),
+            Arc::clone(&clock),
+        )?);
+        if let Some(follower) = follow {
+            let sink = Box::new(StateSink(Arc::clone(&state)));
+            follow::start(tasks, follower, clock, entropy, sink)?;
+        }
+        validate(&state, &custom)?;
+        let shared = Arc::new(shared(config, state, &bound));
+        let workers = Workers::start(&shared.workers, config.max_connections, tasks)?;
+        for (listener, listening) in listening {
+            let door = Arc::new(door(&shared, listener, listening.bound())?);
+            let acceptor = listening.into_acceptor()?;
+            tasks.spawn(
+                "accept",
+                accept(acceptor, door, Arc::clone(&workers), tasks.stop()),
+            );
+        }
+        Ok(Self { shared, bound })
+    }
+
+    /// What decisions are made from.
+    pub fn state(&self) -> &Arc<State> {
+        &self.shared.state
+    }
+
+    /// Where it listens, in the order of the configuration.
+    pub fn bound(&self) -> &[Bound] {
+        &self.bound
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+}
+
+fn shared(config: &Config, state: Arc<State>, bound: &[Bound]) -> Shared {
+    let base = config.public_url.clone().unwrap_or_else(|| {
+        bound
+            .iter()
+            .find_map(Bound::tcp)
+            .map_or_else(|| "http://localhost".to_owned(), |a| format!("http://{a}"))
+    });
+    let workers = (0..config.workers.max(1))
+        .map(|_| Arc::new(Mutex::new(Worker::new(&state))))
+        .collect();
+    Shared {
+        state,
+        workers,
+        credential: config
+            .credential
+            .as_ref()
+            .map(|credential| sha256(credential.expose().as_bytes())),
+        metadata: metadata(&base).into(),
+        at_least_wait: config.at_least_wait,
+        body_timeout: config.body_timeout,
+        listeners: bound.iter().map(ToString::to_string).collect(),
+        process_metrics: telemetry::metrics().ok(),
+    }
+}
+
+fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door, StartError> {
+    let transport = match bound {
+        Bound::Unix(_) => Transport::Unix,
+        Bound::Tcp(address) if address.ip().is_loopback() => Transport::Loopback,
+        // An inherited socket's address is known only now.
+        Bound::Tcp(_) if listener.remote && shared.credential.is_some() => Transport::Remote,
+        Bound::Tcp(address) => {
+            return Err(StartError::Exposed(format!(
+                "`{address}` is reachable from other hosts: that needs `remote = true` and \
+                 `credential_file`"
+            )));
+        }
+    };
+    Ok(Door {
+        shared: Arc::clone(shared),
+        transport,
+        hosts: listener.hosts.clone(),
+        deny_beyond: listener.deny_beyond,
+        open_metrics: listener.metrics,
+    })
+}
+
+/// Reads `*.cedar` and `attributes.toml` of a directory.
+///
+/// # Errors
+///
+/// [`StartError::File`], [`StartError::Policies`].
+pub fn load_policies(directory: &Path) -> Result<CustomPolicies, StartError> {
+    let list = |source| FileError::new("read the directory", directory)(source);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(list)? {
+        let path = entry.map_err(list)?.path();
+        if path.extension().is_some_and(|end| end == "cedar") {
+            paths.push(path);
+        }
+    }
+    // By name, so that every start and every message tells the same order.
+    paths.sort();
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        files.push((name, read_text(&path, POLICY_MAX)?.to_string()));
+    }
+    let attributes = match read_text(&directory.join(ATTRIBUTES), POLICY_MAX) {
+        Ok(text) => Attributes::parse(ATTRIBUTES, &text)?,
+        Err(error) if error.is_not_found() => Attributes::default(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(CustomPolicies::parse(files, attributes)?)
+}
+
+/// Hand-written policies are validated strictly against what the copy declares. Without a copy
+/// there is nothing to validate against yet, and nothing is allowed either.
+fn validate(state: &State, custom: &CustomPolicies) -> Result<(), StartError> {
+    let Some(path) = state.copy_path().filter(|_| !custom.is_empty()) else {
+        return Ok(());
+    };
+    let rows = ReplicaReader::open(&path)?.policy_facts()?;
+    Ok(custom.validate(&PolicyFacts {
+        roles: rows.roles,
+        permissions: rows.permissions,
+        grants: rows.grants,
+    })?)
+}
+
+/// Tells the state what the follower does. Its rows are committed when it is called.
+#[derive(Debug)]
+struct StateSink(Arc<State>);
+
+impl StateSink {
+    fn refused(&self, error: &AdoptError) {
+        let mut problem = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            problem = format!("{problem}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(problem, "a change was not taken up; the old policies serve");
+        metrics::counter!("doorward_sidecar_changes_refused_total").increment(1);
+        self.0.lose(problem);
+    }
+}
+
+impl Sink for StateSink {
+    fn applied(&mut self, applied: &Applied) {
+        if let Err(error) = self.0.apply(applied) {
+            self.refused(&error);
+        }
+    }
+
+    fn replaced(&mut self, path: &Path, _position: Position) {
+        if let Err(error) = self.0.adopt(path) {
+            self.refused(&error);
+        }
+    }
+
+    fn fresh(&self, head: Revision, at_boot: std::time::Duration) {
+        self.0.hear(head, at_boot);
+    }
+
+    fn disconnected(&self, reason: &str) {
+        self.0.lose(reason.to_owned());
+    }
+}

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cache;
 pub mod config;
 pub mod decide;
+pub mod enrolment;
 pub mod follow;
 pub mod http;
 pub mod view;

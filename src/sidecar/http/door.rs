@@ -13,16 +13,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use subtle::ConstantTimeEq;
 
 use crate::crypto::digest::sha256;
-use crate::protocol::authzen::{MAX_EVALUATIONS, RequestError};
+use crate::protocol::authzen::RequestError;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
+use crate::runtime::limits;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
 use crate::sidecar::http::head::{Head, freshness_token, staleness};
 use crate::sidecar::view::State;
-
-/// The largest body: a batch of [`MAX_EVALUATIONS`] fits with a KiB for each.
-const BODY_MAX: usize = MAX_EVALUATIONS * 1024 + 48 * 1024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -143,7 +141,7 @@ impl Door {
                 explain,
             )
             .await?;
-        let body = body::read(body, BODY_MAX, self.shared.body_timeout).await?;
+        let body = body::read(body, limits::BATCH_BYTES, self.shared.body_timeout).await?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &self.shared.state;
         let answered = if kind == Kind::Evaluations {

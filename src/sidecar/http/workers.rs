@@ -6,7 +6,6 @@ use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -16,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::limits;
@@ -50,13 +50,11 @@ impl Workers {
         max_connections: usize,
         tasks: &Tasks,
     ) -> io::Result<Arc<Self>> {
-        let stopping = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(workers.len());
         for worker in workers {
             let (sender, receiver) = mpsc::unbounded_channel();
             let (worker, inner) = (Arc::clone(worker), tasks.clone());
-            let stopping = Arc::clone(&stopping);
-            tasks.spawn_worker("sidecar", move || work(receiver, worker, inner, stopping))?;
+            tasks.spawn_worker("sidecar", move || work(receiver, worker, inner))?;
             threads.push(sender);
         }
         Ok(Arc::new(Self {
@@ -107,9 +105,9 @@ async fn work(
     mut receiver: mpsc::UnboundedReceiver<Dealt>,
     worker: Arc<Mutex<Worker>>,
     tasks: Tasks,
-    stopping: Arc<AtomicBool>,
 ) {
     let (open, stop) = (TaskTracker::new(), tasks.stop());
+    let drain = Drain::default();
     loop {
         let dealt = tokio::select! {
             () = stop.requested() => break,
@@ -120,12 +118,7 @@ async fn work(
             door: dealt.door,
             worker: Arc::clone(&worker),
         };
-        let served = serve(
-            dealt.accepted,
-            connection,
-            stop.clone(),
-            Arc::clone(&stopping),
-        );
+        let served = serve(dealt.accepted, connection, drain.clone());
         let slot = dealt.slot;
         let tracked = open.track_future(async move {
             served.await;
@@ -133,9 +126,28 @@ async fn work(
         });
         tasks.spawn("connection", tracked);
     }
-    stopping.store(true, Ordering::Release);
+    drain.begin();
     open.close();
     open.wait().await;
+}
+
+/// The end of a thread's connections. The flag is set before anybody is woken, so whoever is woken
+/// sees it, and looking at it costs next to nothing each time a connection runs.
+#[derive(Clone, Default)]
+struct Drain {
+    begun: Arc<AtomicBool>,
+    wake: CancellationToken,
+}
+
+impl Drain {
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+        self.wake.cancel();
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
 }
 
 /// What requests of one connection need. One counted pointer per connection: a shared one would be
@@ -145,14 +157,14 @@ struct Connection {
     worker: Arc<Mutex<Worker>>,
 }
 
-async fn serve(accepted: Accepted, connection: Connection, stop: Stop, stopping: Arc<AtomicBool>) {
+async fn serve(accepted: Accepted, connection: Connection, drain: Drain) {
     match accepted {
         Accepted::Tcp(stream, _) => match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => serve_stream(stream, connection, stop, stopping).await,
+            Ok(stream) => serve_stream(stream, connection, drain).await,
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
-            Ok(stream) => serve_stream(stream, connection, stop, stopping).await,
+            Ok(stream) => serve_stream(stream, connection, drain).await,
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
     }
@@ -161,8 +173,7 @@ async fn serve(accepted: Accepted, connection: Connection, stop: Stop, stopping:
 async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: S,
     connection: Connection,
-    stop: Stop,
-    stopping: Arc<AtomicBool>,
+    drain: Drain,
 ) {
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -176,24 +187,19 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .max_buf_size(BUFFER_MAX)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
-    let (mut served, mut requested) = (pin!(served), pin!(stop.requested()));
+    let (mut served, mut woken) = (pin!(served), pin!(drain.wake.cancelled()));
     let (mut registered, mut told) = (false, false);
     let outcome = poll_fn(|cx| {
-        // Polled once, to be woken by a stop; after that a flag is cheaper to look at.
         if !registered {
             registered = true;
-            if requested.as_mut().poll(cx).is_ready() {
-                stopping.store(true, Ordering::Release);
-            }
+            // Only to be woken; what counts is the flag.
+            let _ = woken.as_mut().poll(cx);
         }
-        if !told && stopping.load(Ordering::Relaxed) {
+        if !told && drain.has_begun() {
             told = true;
             served.as_mut().graceful_shutdown();
         }
-        match served.as_mut().poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(outcome),
-            Poll::Pending => Poll::Pending,
-        }
+        served.as_mut().poll(cx)
     })
     .await;
     if let Err(error) = outcome {
