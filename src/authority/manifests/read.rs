@@ -76,7 +76,7 @@ impl From<Applied> for ServiceView {
             version: applied.version,
             content_hash: applied.content_hash.to_string(),
             applied_at: applied.applied_at,
-            applied_by: applied.applied_by,
+            applied_by: Some(applied.applied_by),
         }
     }
 }
@@ -120,7 +120,12 @@ pub fn services_page(
         rows,
         limit,
         |row| row.service.to_string(),
-        |row| Ok(row.into()),
+        |row| {
+            Ok(ServiceView {
+                applied_by: None,
+                ..row.into()
+            })
+        },
     )
 }
 

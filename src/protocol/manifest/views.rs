@@ -123,8 +123,9 @@ pub struct ServiceView {
     pub content_hash: String,
     /// When it was applied.
     pub applied_at: Timestamp,
-    /// By whom.
-    pub applied_by: String,
+    /// By whom; not in lists, which more people may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_by: Option<String>,
 }
 
 /// A role that a service declares.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Barrier};
 
+use doorward::authority::access::auth_manifest;
 use doorward::authority::manifests::{
     Applied, Conflict, MemberPage, Planned, Sync, SyncError, apply_in, document, permissions_page,
     plan_in, roles_page, services_page,
@@ -12,8 +13,10 @@ use doorward::domain::manifest::{Manifest, limits};
 use doorward::domain::member::Member;
 use doorward::domain::organization::Organization;
 use doorward::domain::user::{User, UserState};
-use doorward::domain::{MemberId, OrganizationId, RoleId, RoleKey, Timestamp, UserId};
-use doorward::protocol::manifest::from_json;
+use doorward::domain::{
+    MemberId, OrganizationId, PermissionKey, RoleId, RoleKey, Timestamp, UserId,
+};
+use doorward::protocol::manifest::{from_deserializer, from_json};
 use doorward::protocol::problem::Problem;
 use doorward::runtime::{Entropy, ManualClock, SeededEntropy};
 use doorward::store::{
@@ -220,7 +223,7 @@ fn what_was_applied_is_what_is_read_back() {
     let service = "billing".parse().unwrap();
     let (view, text) = world.read(|tx| document(tx, &service)).unwrap();
     assert_eq!(view.version, Some(1));
-    assert_eq!(view.applied_by, "client:test");
+    assert_eq!(view.applied_by.as_deref(), Some("client:test"));
     assert_eq!(manifest(&text), manifest(BILLING));
     let audit = world.read(|tx| tx.rows("SELECT actor, event, target FROM audit_log", &[]));
     assert_eq!(
@@ -509,10 +512,7 @@ fn syncs_at_once_leave_one_of_them_whole() {
         .replace("\"version\": 1", "\"version\": 9")
         .replace("\"void\": null", "\"void7\": null");
     assert!(!world.live(&newest).changed);
-    assert_eq!(
-        world.plan(&newest, MemberPage::default()).plan.is_empty(),
-        true
-    );
+    assert!(world.plan(&newest, MemberPage::default()).plan.is_empty());
 }
 
 #[test]
@@ -635,4 +635,79 @@ proptest! {
             prop_assert!(!world.live(json).changed);
         }
     }
+}
+
+/// The example manifests in the order in which they can be applied.
+fn examples() -> Vec<(&'static str, Manifest)> {
+    [
+        "documents.yaml",
+        "billing.json",
+        "deploy.toml",
+        "kubernetes.yaml",
+        "github.yaml",
+    ]
+    .into_iter()
+    .map(|name| {
+        let path = format!("{}/examples/manifests/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let read = match name.rsplit_once('.').unwrap().1 {
+            "yaml" => from_deserializer(serde_norway::Deserializer::from_str(&text), None),
+            "toml" => from_deserializer(toml::Deserializer::parse(&text).unwrap(), None),
+            _ => from_json(text.as_bytes(), None),
+        };
+        (name, read.unwrap_or_else(|error| panic!("{name}: {error}")))
+    })
+    .collect()
+}
+
+#[test]
+fn every_example_manifest_is_planned_and_applied() {
+    let world = World::new();
+    world
+        .sync(&request(auth_manifest().unwrap()))
+        .expect("the built-in manifest");
+    for (name, manifest) in examples() {
+        let planned = world.read(|tx| plan_in(tx, &manifest, false, MemberPage::default()));
+        assert_eq!(planned.conflicts, [], "{name}");
+        assert_eq!(
+            planned.plan.warnings.len(),
+            usize::from(name == "billing.json") * 2,
+            "{name}"
+        );
+        world.sync(&request(manifest)).unwrap();
+    }
+}
+
+#[test]
+fn the_kubernetes_example_says_what_the_bootstrap_policy_says() {
+    let (_, manifest) = examples().swap_remove(3);
+    let role = |name: &str| &manifest.declared.roles[name].permissions;
+    let (view, edit, admin) = (role("view"), role("edit"), role("admin"));
+    assert_eq!((view.len(), edit.len(), admin.len()), (168, 382, 399));
+    assert!(view.is_subset(edit) && edit.is_subset(admin));
+    let grants = |permissions: &BTreeSet<PermissionKey>, text: &str| {
+        permissions.contains(&format!("kubernetes:{text}").parse().unwrap())
+    };
+    assert!(grants(view, "pods/log:get") && !grants(view, "secrets:get"));
+    assert!(grants(edit, "secrets:get") && grants(edit, "deployments.apps/scale:update"));
+    assert!(!grants(
+        edit,
+        "rolebindings.rbac.authorization.k8s.io:create"
+    ));
+    assert!(grants(
+        admin,
+        "rolebindings.rbac.authorization.k8s.io:create"
+    ));
+    assert!(!grants(admin, "resourcequotas:update"));
+}
+
+#[test]
+fn each_github_role_includes_the_one_before_it() {
+    let (_, manifest) = examples().swap_remove(4);
+    let roles = ["read", "triage", "write", "maintain", "admin"]
+        .map(|name| &manifest.declared.roles[name].permissions);
+    for pair in roles.windows(2) {
+        assert!(pair[0].is_subset(pair[1]) && pair[0].len() < pair[1].len());
+    }
+    assert_eq!(roles[4].len(), manifest.declared.permissions.len());
 }
