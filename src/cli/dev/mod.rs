@@ -1,3 +1,4 @@
 //! `doorward dev`: authority, sidecar and demo data in one process.
 
+mod load;
 mod world;

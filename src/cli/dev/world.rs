@@ -154,6 +154,22 @@ impl World {
         self.size
     }
 
+    /// What this world is, in one line: equal labels, equal worlds.
+    pub(super) fn label(&self) -> String {
+        let WorldSize {
+            members,
+            organizations,
+            services,
+            roles,
+            permissions,
+        } = self.size;
+        format!(
+            "v1 seed={} members={members} organizations={organizations} services={services} \
+             roles={roles} permissions={permissions}",
+            self.seed
+        )
+    }
+
     /// Every service's manifest.
     pub(super) fn manifests(&self) -> Vec<Manifest> {
         self.services
@@ -237,7 +253,8 @@ impl World {
         )
     }
 
-    fn organization_id(&self, index: u64) -> OrganizationId {
+    /// The id of an organization.
+    pub(super) fn organization_id(&self, index: u64) -> OrganizationId {
         OrganizationId::mint(self.at(index), self.bits(For::OrganizationId, index))
     }
 
