@@ -4,10 +4,13 @@ use clap::{Parser, Subcommand};
 
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
+use super::explain::ExplainArgs;
 use super::manifest::ManifestArgs;
 use super::member::MemberArgs;
 use super::org::OrgArgs;
+use super::policy::PolicyArgs;
 use super::profile::ConnectionArgs;
+use super::status::StatusArgs;
 
 /// Asks, shows and changes who may do what.
 ///
@@ -42,7 +45,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Check(CheckArgs),
+    Explain(ExplainArgs),
+    Status(StatusArgs),
     Manifest(ManifestArgs),
+    Policy(PolicyArgs),
     Org(OrgArgs),
     Member(MemberArgs),
     Completions(CompletionsArgs),

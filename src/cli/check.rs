@@ -1,9 +1,10 @@
 //! `doorward check`: one question to the sidecar.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -11,8 +12,9 @@ use super::error::CliError;
 use super::http::{Call, Endpoint, send};
 use super::output::Output;
 use super::profile::Profile;
-use super::session::read;
+use super::session::{problem, read};
 use crate::domain::{FreshnessToken, PermissionKey, UserId};
+use crate::runtime::config::parse_duration;
 
 /// Asks the sidecar whether a user may do something; the exit code tells
 ///
@@ -47,9 +49,9 @@ pub(super) struct QuestionArgs {
     /// Only an answer that knows of this write: the freshness token it returned
     #[arg(long, value_name = "TOKEN")]
     at_least: Option<FreshnessToken>,
-    /// Only an answer that is at most this old
-    #[arg(long, value_name = "MILLISECONDS")]
-    max_staleness_ms: Option<u64>,
+    /// Only an answer that is at most this old, such as 2s or 500ms
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_staleness: Option<Duration>,
 }
 
 /// The sidecar's answer, as the command shows it.
@@ -73,8 +75,8 @@ pub(super) async fn run(
     profile: &Profile,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let body = args.question.body(profile)?;
-    let answer = ask(profile.sidecar(), &body).await?;
+    let sidecar = profile.sidecar();
+    let answer = ask(sidecar, "/access/v1/evaluation", &args.question, profile).await?;
     output.show(&answer, human);
     Ok(decision_code(answer.decision))
 }
@@ -129,19 +131,32 @@ impl QuestionArgs {
             })?;
             set(&mut resource, "properties", Value::Object(properties));
         }
-        let mut context = json!({"organization": self.organization});
-        if let Some(token) = &self.at_least {
-            set(&mut context, "at_least", json!(token));
-        }
-        if let Some(limit) = self.max_staleness_ms {
-            set(&mut context, "max_staleness_ms", json!(limit));
-        }
         Ok(json!({
             "subject": {"type": "user", "id": user},
             "action": {"name": permission.action},
             "resource": resource,
-            "context": context,
+            "context": {"organization": self.organization},
         }))
+    }
+}
+
+impl QuestionArgs {
+    /// On which terms the answer is wanted.
+    fn headers(&self) -> Result<HeaderMap, CliError> {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: &'static str, value: String| {
+            let value = HeaderValue::try_from(value)
+                .map_err(|error| CliError::usage(format!("{name}: {error}")))?;
+            headers.insert(name, value);
+            Ok::<_, CliError>(())
+        };
+        if let Some(token) = &self.at_least {
+            add("doorward-at-least", token.to_string())?;
+        }
+        if let Some(most) = self.max_staleness {
+            add("doorward-max-staleness", format!("{}ms", most.as_millis()))?;
+        }
+        Ok(headers)
     }
 }
 
@@ -151,19 +166,20 @@ fn set(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Posts one evaluation.
-pub(super) async fn ask(sidecar: &Endpoint, body: &Value) -> Result<AnswerView, CliError> {
-    let call =
-        Call::new(Method::POST, "/access/v1/evaluation").body("application/json", body.to_string());
+/// Posts one question.
+pub(super) async fn ask(
+    sidecar: &Endpoint,
+    path: &str,
+    question: &QuestionArgs,
+    profile: &Profile,
+) -> Result<AnswerView, CliError> {
+    let body = question.body(profile)?;
+    let mut call = Call::new(Method::POST, path).body("application/json", body.to_string());
+    call.headers = question.headers()?;
     let answer = send(sidecar, call).await?;
     if answer.status == StatusCode::OK {
         read(sidecar, &answer)
     } else {
-        Err(refusal(sidecar, answer.status, &answer.body))
+        Err(problem(sidecar, &answer))
     }
-}
-
-/// AuthZEN's errors are a string; keep the sidecar's words.
-pub(super) fn refusal(sidecar: &Endpoint, status: StatusCode, body: &[u8]) -> CliError {
-    CliError::unexpected(sidecar, status.as_u16(), body)
 }

@@ -8,14 +8,17 @@ mod check;
 mod completions;
 mod dev;
 pub mod error;
+mod explain;
 mod http;
 mod manifest;
 mod member;
 mod org;
 pub mod output;
+mod policy;
 mod profile;
 mod run;
 mod session;
+mod status;
 
 pub use args::Cli;
 pub use run::run;

@@ -6,7 +6,7 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
-use super::{check, completions, manifest, member, org};
+use super::{check, completions, explain, manifest, member, org, policy, status};
 use crate::domain::Secret;
 
 /// Runs one command. Failures are shown here, once.
@@ -33,6 +33,9 @@ async fn dispatch(
     let profile = || Profile::load(&cli.connection, client_secret.clone());
     match &cli.command {
         Command::Check(args) => check::run(args, &profile()?, output).await,
+        Command::Explain(args) => explain::run(args, &profile()?, output).await,
+        Command::Status(_) => Ok(status::run(&profile()?, output).await),
+        Command::Policy(args) => policy::run(args, &profile()?, output).await,
         Command::Manifest(args) => manifest::run(args, &profile()?, output).await,
         Command::Org(args) => org::run(args, &profile()?, output).await,
         Command::Member(args) => member::run(args, &profile()?, output).await,
