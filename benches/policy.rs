@@ -1,4 +1,5 @@
-//! The decision engine in process: memo hit, memo fill, depends evaluation, compile.
+//! The decision engine in process: memo hit, memo fill, depends evaluation, compile,
+//! validation.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -154,5 +155,31 @@ fn compile(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decide, fill, depends, compile);
+/// Strict validation of hand-written policies, when an operator loads them.
+fn validate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("validate");
+    group.sample_size(10);
+    let narrow = custom();
+    let broad = CustomPolicies::parse(
+        vec![(
+            "broad.cedar".into(),
+            "forbid (principal in Role::\"svc/role-0\", action, resource) unless { resource in \
+             principal.organization };"
+                .into(),
+        )],
+        Attributes::default(),
+    )
+    .unwrap();
+    for (permissions, roles) in [(100, 10), (10_000, 1000)] {
+        let facts = facts(permissions, roles, (permissions / 2).min(100));
+        for (name, custom) in [("two_named_actions", &narrow), ("any_action", &broad)] {
+            group.bench_function(BenchmarkId::new(name, permissions), |b| {
+                b.iter(|| custom.validate(&facts).unwrap());
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decide, fill, depends, compile, validate);
 criterion_main!(benches);

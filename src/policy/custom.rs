@@ -1,6 +1,7 @@
 //! Hand-written policies: text files, read by the caller.
 //!
-//! A policy's id is its `@id` annotation, or `<file>#<n>` counted from one. A set is taken whole or
+//! A policy's id is its `@id` annotation, or `<file>#<n>` counted from one; its `@reason` is what an
+//! explanation tells people. A set is taken whole or
 //! refused whole with every problem's place; the caller then keeps the set it has.
 
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Effect, Entities, EntityUid, PolicyId, PolicySet, Request,
+    Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, Request, RestrictedExpression,
 };
 use serde_json::{Map, Value, json};
 
@@ -251,6 +252,8 @@ struct Reference {
     policies: PolicySet,
     /// One store for each variant of the subjects.
     stores: Vec<Entities>,
+    contexts: [Context; VARIANTS],
+    types: BTreeMap<&'static str, EntityTypeName>,
     authorizer: Authorizer,
 }
 
@@ -298,34 +301,33 @@ impl Reference {
             let all: Vec<Value> = fixed.iter().cloned().chain(members).collect();
             Entities::from_json_value(Value::Array(all), None).unwrap()
         });
+        let mfa = |value: bool| {
+            let value = RestrictedExpression::new_bool(value);
+            Context::from_pairs([("mfa".to_owned(), value)]).unwrap()
+        };
+        let types = ["Membership", "Action"].into_iter().chain(TYPES);
         Self {
             stores: stores.collect(),
             policies,
+            contexts: [Context::empty(), mfa(true), mfa(false)],
+            types: types
+                .map(|name| (name, name.replace(':', "::").parse().unwrap()))
+                .collect(),
             authorizer: Authorizer::new(),
         }
     }
 
     fn answer(&self, case: &Case<'_>) -> Outcome {
         let q = &case.question;
-        let uid = |text: String| -> EntityUid { text.parse().unwrap() };
-        let context = match q.context {
-            Some(map) => Context::from_pairs(map.iter().filter(|(k, _)| *k == "mfa").map(
-                |(name, value)| {
-                    let text = value.to_string();
-                    (name.clone(), text.parse().unwrap())
-                },
-            )),
-            None => Ok(Context::empty()),
+        let uid = |type_name: &str, id: &str| {
+            let type_name = self.types[type_name].clone();
+            EntityUid::from_type_name_and_id(type_name, EntityId::new(id))
         };
         let request = Request::new(
-            uid(format!("Membership::\"{}/{}\"", q.organization, q.user)),
-            uid(format!("Action::\"{}\"", case.permission)),
-            uid(format!(
-                "{}::\"{}\"",
-                q.resource.resource_type.replace(':', "::"),
-                q.resource.id
-            )),
-            context.unwrap(),
+            uid("Membership", &format!("{}/{}", q.organization, q.user)),
+            uid("Action", &case.permission),
+            uid(q.resource.resource_type, q.resource.id),
+            self.contexts[case.context].clone(),
             None,
         );
         let response = self.authorizer.is_authorized(
@@ -362,6 +364,7 @@ struct Case<'a> {
     question: Question<'a>,
     permission: String,
     subject: usize,
+    context: usize,
 }
 
 fn outcome(evaluation: Evaluation) -> Outcome {
@@ -441,6 +444,7 @@ fn check(
                     },
                     permission: format!("{resource_type}:{action}"),
                     subject,
+                    context,
                 };
                 compare(seed, &case, &reference, slice, memo, tally)?;
             }

@@ -544,3 +544,11 @@ fn threads_that_fill_one_memo_agree_with_one_thread_alone() {
         }
     });
 }
+
+#[test]
+fn an_engine_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+    shared::<CustomPolicies>();
+    shared::<RoleSets>();
+}
