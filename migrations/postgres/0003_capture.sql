@@ -18,8 +18,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_organizations_delete ON organizations;
-CREATE TRIGGER capture_organizations_delete AFTER INSERT OR DELETE ON organizations
+DROP TRIGGER IF EXISTS capture_organizations_rows ON organizations;
+CREATE TRIGGER capture_organizations_rows AFTER INSERT OR DELETE ON organizations
     FOR EACH ROW EXECUTE FUNCTION capture_organizations();
 DROP TRIGGER IF EXISTS capture_organizations_update ON organizations;
 CREATE TRIGGER capture_organizations_update AFTER UPDATE ON organizations
@@ -40,8 +40,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_permissions_delete ON permissions;
-CREATE TRIGGER capture_permissions_delete AFTER INSERT OR DELETE ON permissions
+DROP TRIGGER IF EXISTS capture_permissions_rows ON permissions;
+CREATE TRIGGER capture_permissions_rows AFTER INSERT OR DELETE ON permissions
     FOR EACH ROW EXECUTE FUNCTION capture_permissions();
 DROP TRIGGER IF EXISTS capture_permissions_update ON permissions;
 CREATE TRIGGER capture_permissions_update AFTER UPDATE ON permissions
@@ -62,8 +62,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_roles_delete ON roles;
-CREATE TRIGGER capture_roles_delete AFTER INSERT OR DELETE ON roles
+DROP TRIGGER IF EXISTS capture_roles_rows ON roles;
+CREATE TRIGGER capture_roles_rows AFTER INSERT OR DELETE ON roles
     FOR EACH ROW EXECUTE FUNCTION capture_roles();
 DROP TRIGGER IF EXISTS capture_roles_update ON roles;
 CREATE TRIGGER capture_roles_update AFTER UPDATE ON roles
@@ -84,8 +84,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_role_permissions_delete ON role_permissions;
-CREATE TRIGGER capture_role_permissions_delete AFTER INSERT OR DELETE ON role_permissions
+DROP TRIGGER IF EXISTS capture_role_permissions_rows ON role_permissions;
+CREATE TRIGGER capture_role_permissions_rows AFTER INSERT OR DELETE ON role_permissions
     FOR EACH ROW EXECUTE FUNCTION capture_role_permissions();
 DROP TRIGGER IF EXISTS capture_role_permissions_update ON role_permissions;
 CREATE TRIGGER capture_role_permissions_update AFTER UPDATE ON role_permissions
@@ -106,8 +106,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_organization_members_delete ON organization_members;
-CREATE TRIGGER capture_organization_members_delete AFTER INSERT OR DELETE ON organization_members
+DROP TRIGGER IF EXISTS capture_organization_members_rows ON organization_members;
+CREATE TRIGGER capture_organization_members_rows AFTER INSERT OR DELETE ON organization_members
     FOR EACH ROW EXECUTE FUNCTION capture_organization_members();
 DROP TRIGGER IF EXISTS capture_organization_members_update ON organization_members;
 CREATE TRIGGER capture_organization_members_update AFTER UPDATE ON organization_members
@@ -128,8 +128,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_organization_member_roles_delete ON organization_member_roles;
-CREATE TRIGGER capture_organization_member_roles_delete AFTER INSERT OR DELETE ON organization_member_roles
+DROP TRIGGER IF EXISTS capture_organization_member_roles_rows ON organization_member_roles;
+CREATE TRIGGER capture_organization_member_roles_rows AFTER INSERT OR DELETE ON organization_member_roles
     FOR EACH ROW EXECUTE FUNCTION capture_organization_member_roles();
 DROP TRIGGER IF EXISTS capture_organization_member_roles_update ON organization_member_roles;
 CREATE TRIGGER capture_organization_member_roles_update AFTER UPDATE ON organization_member_roles
@@ -150,8 +150,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_user_states_delete ON user_states;
-CREATE TRIGGER capture_user_states_delete AFTER INSERT OR DELETE ON user_states
+DROP TRIGGER IF EXISTS capture_user_states_rows ON user_states;
+CREATE TRIGGER capture_user_states_rows AFTER INSERT OR DELETE ON user_states
     FOR EACH ROW EXECUTE FUNCTION capture_user_states();
 DROP TRIGGER IF EXISTS capture_user_states_update ON user_states;
 CREATE TRIGGER capture_user_states_update AFTER UPDATE ON user_states
@@ -172,8 +172,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_client_states_delete ON client_states;
-CREATE TRIGGER capture_client_states_delete AFTER INSERT OR DELETE ON client_states
+DROP TRIGGER IF EXISTS capture_client_states_rows ON client_states;
+CREATE TRIGGER capture_client_states_rows AFTER INSERT OR DELETE ON client_states
     FOR EACH ROW EXECUTE FUNCTION capture_client_states();
 DROP TRIGGER IF EXISTS capture_client_states_update ON client_states;
 CREATE TRIGGER capture_client_states_update AFTER UPDATE ON client_states
@@ -194,8 +194,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_revoked_sessions_delete ON revoked_sessions;
-CREATE TRIGGER capture_revoked_sessions_delete AFTER INSERT OR DELETE ON revoked_sessions
+DROP TRIGGER IF EXISTS capture_revoked_sessions_rows ON revoked_sessions;
+CREATE TRIGGER capture_revoked_sessions_rows AFTER INSERT OR DELETE ON revoked_sessions
     FOR EACH ROW EXECUTE FUNCTION capture_revoked_sessions();
 DROP TRIGGER IF EXISTS capture_revoked_sessions_update ON revoked_sessions;
 CREATE TRIGGER capture_revoked_sessions_update AFTER UPDATE ON revoked_sessions
@@ -216,8 +216,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_revoked_grants_delete ON revoked_grants;
-CREATE TRIGGER capture_revoked_grants_delete AFTER INSERT OR DELETE ON revoked_grants
+DROP TRIGGER IF EXISTS capture_revoked_grants_rows ON revoked_grants;
+CREATE TRIGGER capture_revoked_grants_rows AFTER INSERT OR DELETE ON revoked_grants
     FOR EACH ROW EXECUTE FUNCTION capture_revoked_grants();
 DROP TRIGGER IF EXISTS capture_revoked_grants_update ON revoked_grants;
 CREATE TRIGGER capture_revoked_grants_update AFTER UPDATE ON revoked_grants
@@ -238,8 +238,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_signing_keys_delete ON signing_keys;
-CREATE TRIGGER capture_signing_keys_delete AFTER INSERT OR DELETE ON signing_keys
+DROP TRIGGER IF EXISTS capture_signing_keys_rows ON signing_keys;
+CREATE TRIGGER capture_signing_keys_rows AFTER INSERT OR DELETE ON signing_keys
     FOR EACH ROW EXECUTE FUNCTION capture_signing_keys();
 DROP TRIGGER IF EXISTS capture_signing_keys_update ON signing_keys;
 CREATE TRIGGER capture_signing_keys_update AFTER UPDATE ON signing_keys
@@ -260,8 +260,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER IF EXISTS capture_scope_permissions_delete ON scope_permissions;
-CREATE TRIGGER capture_scope_permissions_delete AFTER INSERT OR DELETE ON scope_permissions
+DROP TRIGGER IF EXISTS capture_scope_permissions_rows ON scope_permissions;
+CREATE TRIGGER capture_scope_permissions_rows AFTER INSERT OR DELETE ON scope_permissions
     FOR EACH ROW EXECUTE FUNCTION capture_scope_permissions();
 DROP TRIGGER IF EXISTS capture_scope_permissions_update ON scope_permissions;
 CREATE TRIGGER capture_scope_permissions_update AFTER UPDATE ON scope_permissions

@@ -78,31 +78,19 @@ fn postgres_triggers(table: &Table) -> String {
              RETURN NULL;\n\
          END $$;\n"
     );
-    for (event, when, each, function) in [
+    let own = format!("capture_{name}");
+    let when = format!(" WHEN ({changed})");
+    for (suffix, event, each, when, function) in [
+        ("rows", "AFTER INSERT OR DELETE", "ROW", "", own.as_str()),
+        ("update", "AFTER UPDATE", "ROW", when.as_str(), own.as_str()),
         (
-            "AFTER INSERT OR DELETE",
-            String::new(),
-            "ROW",
-            format!("capture_{name}"),
-        ),
-        (
-            "AFTER UPDATE",
-            format!(" WHEN ({changed})"),
-            "ROW",
-            format!("capture_{name}"),
-        ),
-        (
+            "truncate",
             "BEFORE TRUNCATE",
-            String::new(),
             "STATEMENT",
-            "feed_refuse_truncate".to_owned(),
+            "",
+            "feed_refuse_truncate",
         ),
     ] {
-        let suffix = event
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
         // Writing into a String cannot fail.
         let _ = write!(
             sql,
@@ -284,11 +272,7 @@ mod tests {
                 .rfind(|migration| migration.name == "capture")
                 .unwrap();
             let wanted = triggers(dialect);
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "golden files are rewritten on demand of the environment"
-            )]
-            if std::env::var("UPDATE_GOLDEN").is_ok() {
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 let path = format!(
                     "{}/migrations/{directory}/{:04}_capture.sql",
                     env!("CARGO_MANIFEST_DIR"),

@@ -1,4 +1,10 @@
 //! The store: one suite of behaviours, run on both engines.
 
 mod bench;
+mod changes;
+mod concurrency;
+mod crash;
+mod histories;
+mod refusals;
 mod rows;
+mod schema;

@@ -194,14 +194,13 @@ fn the_future_api_works_on_an_async_worker(bench: &Bench) {
             .unwrap();
         assert!(written.changed);
         let store = bench.store.clone();
-        let rows = tokio::task::spawn(async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
             store
                 .read(|tx| tx.rows("SELECT slug FROM organizations", &[]))
                 .await
-        })
-        .await
-        .unwrap()
-        .unwrap();
+        });
+        let rows = tasks.join_next().await.unwrap().unwrap().unwrap();
         assert_eq!(rows.len(), 1);
     });
 }
@@ -211,9 +210,9 @@ fn a_store_may_be_dropped_on_an_async_worker() {
     let stores = [Some(Bench::sqlite()), Bench::postgres()];
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     runtime.block_on(async move {
-        tokio::task::spawn(async move { drop(stores) })
-            .await
-            .unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { drop(stores) });
+        tasks.join_next().await.unwrap().unwrap();
     });
 }
 

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,8 +15,8 @@ use doorward::store::StoreConfig;
 
 struct Cluster {
     port: u16,
-    // In a static, so never closed by us: the kernel does it when this process ends.
-    _guardian: ChildStdin,
+    // In a static, so its input is never closed by us: the kernel does it when this process ends.
+    _guardian: Child,
 }
 
 /// A fresh database, or `None` (with a printed line) on a machine without PostgreSQL.
@@ -60,7 +60,7 @@ fn cluster() -> Option<&'static Cluster> {
     CLUSTER
         .get_or_init(|| {
             let required =
-                std::env::var("DOORWARD_REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
+                std::env::var_os("DOORWARD_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
             let found = binaries();
             assert!(
                 found.is_some() || !required,
@@ -165,7 +165,6 @@ fn serve(binaries: &Path, data: &Path, root: &Path) -> Option<Cluster> {
         // Ctrl-C in a terminal is for the tests; the guardian then sees its input end.
         .process_group(0);
     let mut guardian = guardian.spawn().unwrap();
-    let input = guardian.stdin.take().unwrap();
     let output = guardian.stdout.take().unwrap();
     if ready(binaries, port) {
         std::thread::spawn(move || {
@@ -174,12 +173,12 @@ fn serve(binaries: &Path, data: &Path, root: &Path) -> Option<Cluster> {
         });
         return Some(Cluster {
             port,
-            _guardian: input,
+            _guardian: guardian,
         });
     }
-    drop(input);
+    drop(guardian.stdin.take());
     for line in BufReader::new(output).lines().map_while(Result::ok) {
-        eprintln!("postgres: {line}");
+        let _ = writeln!(std::io::stderr(), "postgres: {line}");
     }
     let _ = guardian.wait();
     None
