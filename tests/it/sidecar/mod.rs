@@ -1,1 +1,10 @@
-//! Tests: sidecar.
+//! The sidecar over loopback HTTP and its Unix socket, and its decisions in process. The copy is
+//! fed with frames; no authority is needed.
+
+mod answers;
+mod batches;
+mod cache;
+mod exposure;
+mod freshness;
+mod policies;
+mod world;
