@@ -24,25 +24,35 @@ use doorward::store::{
 };
 use proptest::prelude::*;
 
+use crate::support;
+
 const NOW: Timestamp = Timestamp::from_unix_micros(1_800_000_000_000_000);
 
 /// An authority's store with nothing in it.
 struct World {
     store: Store,
     entropy: SeededEntropy,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl World {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    fn sqlite() -> Self {
+        let directory = support::directory();
         let config = StoreConfig::Sqlite {
             path: directory.path().join("doorward.db"),
         };
+        Self::open(&config, Some(directory))
+    }
+
+    /// `None` on a machine without PostgreSQL.
+    fn postgres() -> Option<Self> {
+        support::postgres::database().map(|config| Self::open(&config, None))
+    }
+
+    fn open(config: &StoreConfig, directory: Option<tempfile::TempDir>) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
-        let store = Store::open(&config, clock, Arc::new(SeededEntropy::new(1))).unwrap();
         Self {
-            store,
+            store: Store::open(config, clock, Arc::new(SeededEntropy::new(1))).unwrap(),
             entropy: SeededEntropy::new(2),
             _directory: directory,
         }
@@ -193,6 +203,43 @@ fn codes(result: Result<Written<Applied>, SyncError>) -> Vec<&'static str> {
     conflicts(result).iter().map(Conflict::code).collect()
 }
 
+/// Every test below that takes a [`World`], once on each engine.
+macro_rules! on_both_engines {
+    ($($name:ident,)*) => {
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::World::sqlite());
+            })*
+        }
+        mod postgres {
+            $(#[test]
+            fn $name() {
+                if let Some(world) = super::World::postgres() {
+                    super::$name(&world);
+                }
+            })*
+        }
+    };
+}
+
+on_both_engines! {
+    the_same_manifest_again_changes_no_row_and_no_revision,
+    what_was_applied_is_what_is_read_back,
+    an_older_version_after_a_newer_one_is_refused_until_an_operator_rolls_back,
+    a_role_still_held_cannot_vanish_and_the_refusal_names_it_and_its_holders,
+    a_replacement_takes_over_every_holder_once_in_the_same_transaction,
+    a_role_grants_another_services_permission_only_while_that_service_allows_it,
+    who_may_give_a_role_must_be_a_permission_that_exists,
+    an_apply_bound_to_a_plan_happens_as_planned_or_not_at_all,
+    the_blast_radius_counts_members_over_all_their_roles_and_pages_through_them,
+    a_dry_run_shows_what_would_stand_in_the_way,
+    syncs_at_once_leave_one_of_them_whole,
+    a_manifest_at_the_limits_is_applied_and_then_only_what_differs_is_touched,
+    lists_come_in_pages,
+    every_example_manifest_is_planned_and_applied,
+}
+
 const BILLING: &str = r#"{
   "service": "billing", "version": 1,
   "permissions": { "invoice": { "read": "See", "write": "Change", "void": null } },
@@ -204,9 +251,7 @@ const BILLING: &str = r#"{
   "grantable_by": ["deploy"]
 }"#;
 
-#[test]
-fn the_same_manifest_again_changes_no_row_and_no_revision() {
-    let world = World::new();
+fn the_same_manifest_again_changes_no_row_and_no_revision(world: &World) {
     let first = world.live(BILLING);
     assert!(first.changed);
     let rows = world.rows();
@@ -216,9 +261,7 @@ fn the_same_manifest_again_changes_no_row_and_no_revision() {
     assert_eq!(world.rows(), rows);
 }
 
-#[test]
-fn what_was_applied_is_what_is_read_back() {
-    let world = World::new();
+fn what_was_applied_is_what_is_read_back(world: &World) {
     world.live(BILLING);
     let service = "billing".parse().unwrap();
     let (view, text) = world.read(|tx| document(tx, &service)).unwrap();
@@ -236,9 +279,7 @@ fn what_was_applied_is_what_is_read_back() {
     );
 }
 
-#[test]
-fn an_older_version_after_a_newer_one_is_refused_until_an_operator_rolls_back() {
-    let world = World::new();
+fn an_older_version_after_a_newer_one_is_refused_until_an_operator_rolls_back(world: &World) {
     let old = BILLING.replace("\"version\": 1", "\"version\": 6");
     let new = BILLING
         .replace("\"version\": 1", "\"version\": 7")
@@ -274,9 +315,7 @@ fn an_older_version_after_a_newer_one_is_refused_until_an_operator_rolls_back() 
     assert!(world.live(&old).value.plan.is_empty());
 }
 
-#[test]
-fn a_role_still_held_cannot_vanish_and_the_refusal_names_it_and_its_holders() {
-    let world = World::new();
+fn a_role_still_held_cannot_vanish_and_the_refusal_names_it_and_its_holders(world: &World) {
     world.live(BILLING);
     let acme = world.organization("acme");
     world.member(acme, &["billing/clerk"]);
@@ -298,9 +337,7 @@ fn a_role_still_held_cannot_vanish_and_the_refusal_names_it_and_its_holders() {
     );
 }
 
-#[test]
-fn a_replacement_takes_over_every_holder_once_in_the_same_transaction() {
-    let world = World::new();
+fn a_replacement_takes_over_every_holder_once_in_the_same_transaction(world: &World) {
     world.live(BILLING);
     let acme = world.organization("acme");
     let primary = world.member(acme, &["billing/clerk"]);
@@ -346,9 +383,7 @@ const DEPLOY: &str = r#"{
   "roles": { "captain": { "permissions": ["release:start", "billing:invoice:read"] } }
 }"#;
 
-#[test]
-fn a_role_grants_another_services_permission_only_while_that_service_allows_it() {
-    let world = World::new();
+fn a_role_grants_another_services_permission_only_while_that_service_allows_it(world: &World) {
     assert_eq!(codes(world.apply(DEPLOY)), ["unknown-permission"]);
     let closed = BILLING.replace("[\"deploy\"]", "[]");
     world.live(&closed);
@@ -374,9 +409,7 @@ fn a_role_grants_another_services_permission_only_while_that_service_allows_it()
     world.live(without_read);
 }
 
-#[test]
-fn who_may_give_a_role_must_be_a_permission_that_exists() {
-    let world = World::new();
+fn who_may_give_a_role_must_be_a_permission_that_exists(world: &World) {
     let role = |guard: &str| {
         format!(
             r#"{{"service":"a","permissions":{{}},"roles":{{"r":{{"permissions":[],"assignable_by":"{guard}"}}}}}}"#
@@ -393,9 +426,7 @@ fn who_may_give_a_role_must_be_a_permission_that_exists() {
     assert_eq!(codes(world.apply(without)), ["permission-still-assigns"]);
 }
 
-#[test]
-fn an_apply_bound_to_a_plan_happens_as_planned_or_not_at_all() {
-    let world = World::new();
+fn an_apply_bound_to_a_plan_happens_as_planned_or_not_at_all(world: &World) {
     let first = world.plan(BILLING, MemberPage::default());
     let bound = Sync {
         bound_to: Some(first.hash),
@@ -418,9 +449,7 @@ fn an_apply_bound_to_a_plan_happens_as_planned_or_not_at_all() {
     assert!(world.sync(&again).unwrap().value.plan.is_empty());
 }
 
-#[test]
-fn the_blast_radius_counts_members_over_all_their_roles_and_pages_through_them() {
-    let world = World::new();
+fn the_blast_radius_counts_members_over_all_their_roles_and_pages_through_them(world: &World) {
     world.live(BILLING);
     world.live(DEPLOY);
     let acme = world.organization("acme");
@@ -469,9 +498,7 @@ fn the_blast_radius_counts_members_over_all_their_roles_and_pages_through_them()
     assert_eq!(world.rows(), rows, "a dry run writes nothing");
 }
 
-#[test]
-fn a_dry_run_shows_what_would_stand_in_the_way() {
-    let world = World::new();
+fn a_dry_run_shows_what_would_stand_in_the_way(world: &World) {
     world.live(BILLING);
     let acme = world.organization("acme");
     world.member(acme, &["billing/clerk"]);
@@ -484,14 +511,12 @@ fn a_dry_run_shows_what_would_stand_in_the_way() {
     assert_eq!(planned.blast_radius.losing, 1);
 }
 
-#[test]
-fn syncs_at_once_leave_one_of_them_whole() {
-    let world = World::new();
+fn syncs_at_once_leave_one_of_them_whole(world: &World) {
     world.live(BILLING);
     let barrier = Barrier::new(8);
     std::thread::scope(|scope| {
         for number in 0..8 {
-            let (world, barrier) = (&world, &barrier);
+            let barrier = &barrier;
             scope.spawn(move || {
                 let json = BILLING
                     .replace("\"version\": 1", &format!("\"version\": {}", 2 + number))
@@ -515,9 +540,7 @@ fn syncs_at_once_leave_one_of_them_whole() {
     assert!(world.plan(&newest, MemberPage::default()).plan.is_empty());
 }
 
-#[test]
-fn a_manifest_at_the_limits_is_applied_and_then_only_what_differs_is_touched() {
-    let world = World::new();
+fn a_manifest_at_the_limits_is_applied_and_then_only_what_differs_is_touched(world: &World) {
     let large = |extra: &str| {
         let mut json = String::from(r#"{"service":"big","permissions":{"#);
         for resource in 0..100 {
@@ -561,16 +584,14 @@ fn a_manifest_at_the_limits_is_applied_and_then_only_what_differs_is_touched() {
     let more = large(",\"r8:a1\"");
     let ids =
         |world: &World| world.read(|tx| tx.rows("SELECT id FROM permissions ORDER BY id", &[]));
-    let before = ids(&world);
+    let before = ids(world);
     let written = world.live(&more);
     assert_eq!(written.value.plan.roles.changed.len(), 1);
     assert_eq!(count("role_permissions"), 100_001);
-    assert_eq!(ids(&world), before, "ids outlive a sync");
+    assert_eq!(ids(world), before, "ids outlive a sync");
 }
 
-#[test]
-fn lists_come_in_pages() {
-    let world = World::new();
+fn lists_come_in_pages(world: &World) {
     world.live(BILLING);
     world.live(DEPLOY);
     let services = world.read(|tx| services_page(tx, None, 1));
@@ -627,7 +648,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn after_any_history_the_rows_say_what_the_last_manifest_says(history in proptest::collection::vec(any_manifest(), 1..6)) {
-        let world = World::new();
+        let world = World::sqlite();
         for json in &history {
             world.live(json);
             let again = world.plan(json, MemberPage::default());
@@ -660,9 +681,7 @@ fn examples() -> Vec<(&'static str, Manifest)> {
     .collect()
 }
 
-#[test]
-fn every_example_manifest_is_planned_and_applied() {
-    let world = World::new();
+fn every_example_manifest_is_planned_and_applied(world: &World) {
     world
         .sync(&request(auth_manifest().unwrap()))
         .expect("the built-in manifest");
