@@ -31,7 +31,8 @@ pub mod limits {
 /// The permission that lets a member give a role whose manifest names no other.
 #[expect(
     clippy::expect_used,
-    reason = "the text is a permission, as a test shows"
+    clippy::missing_panics_doc,
+    reason = "the text is a permission, as every test of a role shows"
 )]
 pub fn default_assignable_by() -> PermissionKey {
     "auth:member:assign"

@@ -11,6 +11,7 @@ use crate::domain::names::MAX_NAME_LEN;
 use crate::domain::{ActionName, ResourceName, RoleName, ServiceName};
 
 /// The schema, draft 2020-12.
+#[expect(clippy::too_many_lines, reason = "one document, read as a whole")]
 pub fn json_schema() -> Value {
     let name = |alphabet: &str, allowed: &str| {
         json!({
