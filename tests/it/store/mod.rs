@@ -8,3 +8,4 @@ mod histories;
 mod refusals;
 mod rows;
 mod schema;
+mod statements;
