@@ -28,7 +28,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
         let bytes = read_json(&parts.headers, body, BODY_BYTES).await?;
-        parse(&bytes).map(Self).map_err(HttpError::from)
+        parse(&bytes).map(Self)
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn read_json(
     }
     to_bytes(body, max).await.map_err(|error| {
         let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_large {
             Problem::too_large(max).into()
         } else {
@@ -73,7 +73,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a JSON document into `T`.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Problem::malformed(format!(
             "the body is not UTF-8 from byte {} on",
@@ -83,7 +83,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if depth(text) > MAX_DEPTH {
         return Err(Problem::malformed(format!(
             "objects and lists may stand {MAX_DEPTH} deep inside one another"
-        )));
+        ))
+        .into());
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -96,16 +97,16 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn mistake(error: &serde_json::Error, pointer: String) -> Problem {
+fn mistake(error: &serde_json::Error, pointer: String) -> HttpError {
     let text = error.to_string();
     match error.classify() {
         Category::Data => {
             let place = format!(" at line {} column {}", error.line(), error.column());
             let detail = text.strip_suffix(&place).unwrap_or(&text);
-            Problem::invalid(vec![Mistake::new(pointer, detail)])
+            Problem::invalid(vec![Mistake::new(pointer, detail)]).into()
         }
         Category::Syntax | Category::Eof | Category::Io => {
-            Problem::malformed(format!("the body is not JSON: {text}"))
+            Problem::malformed(format!("the body is not JSON: {text}")).into()
         }
     }
 }
@@ -192,7 +193,8 @@ mod tests {
     use crate::protocol::organizations::CreateOrganization;
 
     fn refused(body: &[u8]) -> Problem {
-        parse::<CreateOrganization>(body).unwrap_err()
+        let error = parse::<CreateOrganization>(body).unwrap_err();
+        error.problem().clone()
     }
 
     #[test]

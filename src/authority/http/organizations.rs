@@ -63,7 +63,7 @@ async fn create(
     };
     let change = cx.change();
     let written = cx
-        .write(move |tx| founding::found(tx, &change, &new).map_err(in_body))
+        .write(move |tx| founding::found(tx, &change, &new).map_err(of_owner))
         .await?;
     let view = OrganizationView::from(written.value);
     let path = format!("/v1/organizations/{}", view.id);
@@ -281,6 +281,18 @@ where
         })?,
     };
     Ok((after, limit))
+}
+
+/// A refusal of something that the body names, a user as `owner`.
+fn of_owner(error: OrganizationsError) -> HttpError {
+    match error {
+        OrganizationsError::UnknownUser(_) => {
+            Problem::invalid(vec![Mistake::new("/owner", error.to_string())]).into()
+        }
+        // The built-in role is missing: the installation is not complete, whatever was sent.
+        OrganizationsError::UnknownRole(_) => Problem::internal().into(),
+        other => in_body(other),
+    }
 }
 
 /// A refusal of something that the body names.

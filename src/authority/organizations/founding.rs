@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::authority::access::OWNER;
+use crate::authority::access::{OWNER, no_organization};
 use crate::authority::change::{Change, Event};
 use crate::authority::credentials::Actor;
 use crate::domain::member::Member;
 use crate::domain::organization::Organization;
-use crate::domain::{MemberId, OrganizationId, OrganizationName, Slug, Timestamp, UserId};
+use crate::domain::{MemberId, OrganizationId, OrganizationName, RoleKey, Slug, UserId};
 use crate::store::organizations::SlugOwner;
 use crate::store::{Lock, StoreError, Tx, members, organizations};
 
@@ -78,31 +78,6 @@ pub fn found(
     Ok(organization)
 }
 
-/// Makes the organization of the operators, unless there is one. For `init`: no request can.
-pub fn ensure_system(
-    tx: &mut dyn Tx,
-    id: OrganizationId,
-    now: Timestamp,
-) -> Result<OrganizationId, StoreError> {
-    if let Some(present) = organizations::system(tx)? {
-        return Ok(present);
-    }
-    let name = "Operators"
-        .parse()
-        .map_err(|_| StoreError::Other("the system organization has no name".to_owned()))?;
-    organizations::insert(
-        tx,
-        &Organization {
-            id,
-            name,
-            slug: Slug::system(),
-            created_at: now,
-            updated_at: now,
-        },
-    )?;
-    Ok(id)
-}
-
 /// Gives an organization another name, another slug, or both. Its old slugs stay reserved for it
 /// and lead to it; it may take one of them back.
 pub fn rename(
@@ -164,11 +139,10 @@ pub fn delete(
 }
 
 fn present(tx: &mut dyn Tx, id: OrganizationId) -> Result<Organization, OrganizationsError> {
-    organizations::find(tx, id)?
-        .ok_or_else(|| OrganizationsError::Denied(crate::authority::access::no_organization(id)))
+    organizations::find(tx, id)?.ok_or_else(|| OrganizationsError::Denied(no_organization(id)))
 }
 
-fn owner_role() -> Result<crate::domain::RoleKey, StoreError> {
+fn owner_role() -> Result<RoleKey, StoreError> {
     OWNER
         .parse()
         .map_err(|_| StoreError::Other("the owner's role has no name".to_owned()))

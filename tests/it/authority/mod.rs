@@ -1,4 +1,8 @@
 //! The authority over loopback HTTP.
 
 mod access;
+mod http;
 mod manifests;
+mod members;
+mod organizations;
+mod users;

@@ -1,5 +1,6 @@
 //! Tests: support.
 
+pub mod app;
 pub mod postgres;
 
 /// A directory for a test's files: in memory when the machine has such a place.
