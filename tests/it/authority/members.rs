@@ -241,7 +241,7 @@ async fn the_operators_role_is_held_in_system_and_nothing_else_is() {
 
     add(&app, &ada, olga, "auth/operator")
         .await
-        .expect_problem(403, "forbidden");
+        .expect_problem(403, "insufficient-scope");
     for (organization, role) in [("acme", "auth/operator"), ("system", "auth/owner")] {
         app.put(format!("/v1/organizations/{organization}/members/{olga}"))
             .by(app.operator())

@@ -17,7 +17,7 @@ use doorward::protocol::manifest;
 use doorward::runtime::config::Environment;
 use doorward::runtime::listen::{Bound, Listening};
 use doorward::runtime::serve::{ServeLimits, serve};
-use doorward::runtime::{Clock, Entropy, ManualClock, SeededEntropy};
+use doorward::runtime::{Clock, Entropy, ManualClock, SeededEntropy, telemetry};
 use doorward::store::{StoreConfig, StoreError, members, organizations, roles, users};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -68,6 +68,7 @@ impl TestApp {
 
     /// Over a store of the caller's.
     pub async fn start_on(store: Option<StoreConfig>) -> Self {
+        telemetry::metrics().unwrap();
         let directory = super::directory();
         let mut config = Config::in_directory(directory.path());
         if let Some(store) = store {
