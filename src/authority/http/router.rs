@@ -25,6 +25,10 @@ use super::{credentials, manifests, organizations, users};
 
 /// The authority's HTTP API.
 pub fn router(authority: Arc<Authority>) -> Router {
+    // Before the first request: what is counted without a recorder is lost.
+    if let Err(error) = telemetry::metrics() {
+        tracing::warn!(%error, "`/metrics` will not answer");
+    }
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

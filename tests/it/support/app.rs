@@ -17,7 +17,7 @@ use doorward::protocol::manifest;
 use doorward::runtime::config::Environment;
 use doorward::runtime::listen::{Bound, Listening};
 use doorward::runtime::serve::{ServeLimits, serve};
-use doorward::runtime::{Clock, Entropy, ManualClock, SeededEntropy, telemetry};
+use doorward::runtime::{Clock, Entropy, ManualClock, SeededEntropy};
 use doorward::store::{StoreConfig, StoreError, members, organizations, roles, users};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -68,7 +68,6 @@ impl TestApp {
 
     /// Over a store of the caller's.
     pub async fn start_on(store: Option<StoreConfig>) -> Self {
-        telemetry::metrics().unwrap();
         let directory = super::directory();
         let mut config = Config::in_directory(directory.path());
         if let Some(store) = store {
@@ -78,7 +77,8 @@ impl TestApp {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
         let (authority, operator_secret) = {
             let (clock, entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
-            tokio::task::spawn_blocking(move || {
+            // A thread of its own: PostgreSQL's client must not start on an async worker.
+            std::thread::spawn(move || {
                 let clock: Arc<dyn Clock> = clock;
                 let made = initialize(&config, &clock, &entropy).unwrap();
                 let Initialized::Made { secret, .. } = made else {
@@ -87,7 +87,7 @@ impl TestApp {
                 let authority = Authority::open(config, clock, entropy).unwrap();
                 (Arc::new(authority), secret.expose().to_owned())
             })
-            .await
+            .join()
             .unwrap()
         };
         let address = listen(&authority);
@@ -394,7 +394,7 @@ impl Reply {
     /// Itself, if the status is this one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{self:#?}");
+        assert_eq!(self.status.as_u16(), status, "{}: {self:#?}", self.asked);
         self
     }
 
