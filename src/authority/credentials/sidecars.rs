@@ -2,10 +2,8 @@
 //! credentials of its own.
 //!
 //! The printed join token carries the public feed key, so that a sidecar knows from its first
-//! contact on whose signatures to believe. Text form: `dwj_<random>.<feed key>`.
+//! contact on whose signatures to believe.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,16 +11,14 @@ use serde_json::json;
 use crate::authority::access::Denied;
 use crate::authority::app::Authority;
 use crate::crypto::digest::token_digest;
-use crate::crypto::sign::FeedPublicKey;
 use crate::domain::{ClientId, ClientKind, PlainToken, SidecarId, Timestamp};
+use crate::protocol::credentials::{JOIN_TOKEN_PREFIX, JoinToken};
 use crate::store::clients::ClientState;
-use crate::store::sidecars::{JoinToken, Sidecar};
+use crate::store::sidecars::{JoinToken as StoredJoinToken, Sidecar};
 use crate::store::{Lock, StoreError, Written, audit, clients, sidecars};
 
 use super::Doer;
 use super::clients::{ClientsError, NewClient, prepare};
-
-const TOKEN_PREFIX: &str = "dwj_";
 
 /// Why a sidecar does not join, is not shown or is not revoked.
 #[derive(Debug, thiserror::Error)]
@@ -47,42 +43,11 @@ pub enum SidecarsError {
     Store(#[from] StoreError),
 }
 
-/// What an operator hands to a sidecar.
-#[derive(Debug, Clone)]
-pub struct PrintedJoinToken {
-    /// The one-time secret that the authority knows by its hash.
-    pub token: PlainToken,
-    /// The key that signs the feed: pinned by the sidecar.
-    pub feed_key: FeedPublicKey,
-}
-
-/// Writes the secret out; the one place where it is shown.
-impl fmt::Display for PrintedJoinToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.token.expose(), self.feed_key)
-    }
-}
-
-impl FromStr for PrintedJoinToken {
-    type Err = SidecarsError;
-
-    fn from_str(text: &str) -> Result<Self, SidecarsError> {
-        let (token, key) = text.split_once('.').ok_or(SidecarsError::JoinToken)?;
-        if !token.starts_with(TOKEN_PREFIX) {
-            return Err(SidecarsError::JoinToken);
-        }
-        Ok(Self {
-            token: PlainToken::presented(token.to_owned()),
-            feed_key: key.parse().map_err(|_| SidecarsError::JoinToken)?,
-        })
-    }
-}
-
 /// A join token that was just made.
 #[derive(Debug, Clone)]
 pub struct Invitation {
     /// What to print.
-    pub printed: PrintedJoinToken,
+    pub token: JoinToken,
     /// Until when it works.
     pub expires_at: Timestamp,
 }
@@ -96,9 +61,9 @@ pub async fn invite(
     check_name(&name)?;
     let now = authority.clock.now();
     let expires_at = now.plus(authority.config.lifetimes.join);
-    let token = PlainToken::from_random(TOKEN_PREFIX, authority.entropy.token_bits());
+    let token = PlainToken::from_random(JOIN_TOKEN_PREFIX, authority.entropy.token_bits());
     let digest = token_digest(&token);
-    let row = JoinToken {
+    let row = StoredJoinToken {
         id: authority.mint_uuid(),
         name,
         created_by: doer.audit_name(),
@@ -122,9 +87,9 @@ pub async fn invite(
         })
         .await?;
     Ok(Invitation {
-        printed: PrintedJoinToken {
+        token: JoinToken {
             token,
-            feed_key: authority.keys.feed().public(),
+            feed_key: authority.keys.feed().public().to_string(),
         },
         expires_at,
     })
@@ -190,7 +155,7 @@ pub async fn enroll(
         Err(SidecarsError::JoinToken) => {
             authority
                 .failures
-                .failed(TOKEN_PREFIX)
+                .failed(JOIN_TOKEN_PREFIX)
                 .map_err(SidecarsError::TooMany)?;
             Err(SidecarsError::JoinToken)
         }
@@ -295,26 +260,5 @@ fn check_name(name: &str) -> Result<(), SidecarsError> {
         Ok(())
     } else {
         Err(SidecarsError::Name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::sign::FeedSigner;
-
-    #[test]
-    fn a_printed_join_token_carries_the_feed_key() {
-        let printed = PrintedJoinToken {
-            token: PlainToken::from_random(TOKEN_PREFIX, zeroize::Zeroizing::new([7; 32])),
-            feed_key: FeedSigner::from_seed(&[1; 32]).unwrap().public(),
-        };
-        let read: PrintedJoinToken = printed.to_string().parse().unwrap();
-        assert_eq!(read.feed_key, printed.feed_key);
-        assert_eq!(read.token.expose(), printed.token.expose());
-        assert!(!format!("{printed:?}").contains(printed.token.expose()));
-        for bad in ["", "dwj_a", "dwj_a.b", "dwc_a.AAAA"] {
-            assert!(bad.parse::<PrintedJoinToken>().is_err(), "{bad}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens, keys, clients and sidecars over HTTP.
+//! The token endpoint and what is published about it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,6 @@ use crate::protocol::oauth::{
     FORM, Metadata, OAuthError, OAuthErrorCode, TokenResponse, parse_token_request,
 };
 
-/// The routes of this file.
 pub(super) fn routes() -> Router<Arc<Authority>> {
     Router::new()
         .route("/oauth2/token", post(token))
@@ -76,7 +75,7 @@ async fn metadata(State(authority): State<Arc<Authority>>) -> Json<Metadata> {
 }
 
 /// A body that holds a secret: kept by nobody on the way (RFC 6749 §5.1).
-struct Uncached<T>(T);
+pub(super) struct Uncached<T>(pub(super) T);
 
 impl<T: serde::Serialize> IntoResponse for Uncached<T> {
     fn into_response(self) -> Response {

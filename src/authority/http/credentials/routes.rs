@@ -1,0 +1,16 @@
+//! The routes of this folder.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::authority::app::Authority;
+
+use super::{clients, oauth, sidecars};
+
+/// Every route that is about credentials.
+pub(in crate::authority::http) fn routes() -> Router<Arc<Authority>> {
+    oauth::routes()
+        .merge(clients::routes())
+        .merge(sidecars::routes())
+}
