@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use hyper_util::service::TowerToHyperService;
@@ -19,6 +20,7 @@ use crate::store::{Store, StoreError};
 
 use super::access::{Access, AccessError};
 use super::config::Config;
+use super::control;
 use super::credentials::limiter::FailureLimiter;
 use super::http;
 use super::init::{InitError, apply_built_in};
@@ -165,6 +167,7 @@ impl StartError {
 pub struct App {
     authority: Arc<Authority>,
     listening: Vec<Listening>,
+    control: Option<Listening>,
 }
 
 impl App {
@@ -191,7 +194,18 @@ impl App {
         Ok(Self {
             authority,
             listening,
+            control: None,
         })
+    }
+
+    /// Takes commands of the host on a socket too ([`super::control`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; the app is as it was.
+    pub fn listen_for_control(&mut self, path: &Path) -> Result<(), ListenError> {
+        self.control = Some(control::listen(path)?);
+        Ok(())
     }
 
     /// What it is bound to, in the order of the configuration.
@@ -214,6 +228,9 @@ impl App {
     /// [`StartError::Overdue`] when some did not end in time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let tasks = self.authority.tasks.clone();
+        if let Some(listening) = self.control {
+            control::serve(&self.authority, listening).map_err(StartError::Runtime)?;
+        }
         let service = TowerToHyperService::new(http::router(self.authority));
         for listening in self.listening {
             tracing::info!(address = %listening.bound(), "listening");

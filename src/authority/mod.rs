@@ -2,9 +2,12 @@
 
 pub mod access;
 pub mod app;
+pub mod arguments;
 pub mod change;
 pub mod config;
+pub mod control;
 pub mod credentials;
+pub mod daemon;
 pub mod http;
 pub mod init;
 pub mod keys;
