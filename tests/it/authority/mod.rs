@@ -2,6 +2,7 @@
 
 mod access;
 mod http;
+mod credentials;
 mod manifests;
 mod members;
 mod organizations;
