@@ -1,8 +1,8 @@
 //! The authority over loopback HTTP.
 
 mod access;
-mod http;
 mod credentials;
+mod http;
 mod manifests;
 mod members;
 mod organizations;
