@@ -3,6 +3,7 @@
 mod access;
 mod credentials;
 mod http;
+mod manifest_http;
 mod manifests;
 mod members;
 mod organizations;
