@@ -1,2 +1,34 @@
-//! The entry point.
-fn main() {}
+//! `doorward-sidecar`: the daemon beside every service.
+
+use std::io::{Write, stderr, stdout};
+
+use clap::Parser;
+
+use doorward::runtime::Exit;
+use doorward::sidecar::arguments::Arguments;
+
+fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
+        }
+    };
+    match arguments.run() {
+        Ok(text) => match stdout().write_all(text.as_bytes()) {
+            Ok(()) => Exit::Success,
+            Err(_) => Exit::Io,
+        },
+        Err(error) => {
+            let exit = error.exit();
+            let chain = anyhow::Error::from(error);
+            let _ = writeln!(stderr(), "doorward-sidecar: {chain:#}");
+            exit
+        }
+    }
+}

@@ -283,9 +283,9 @@ impl Depends {
     /// At most about `bytes` of questions and answers.
     pub fn new(bytes: u64) -> Self {
         Self {
-            shared: Cache::builder()
+            shared: Cache::<Box<[u8]>, _>::builder()
                 .max_capacity(bytes)
-                .weigher(|key: &Box<[u8]>, _| u32::try_from(key.len() + 200).unwrap_or(u32::MAX))
+                .weigher(|key, _| u32::try_from(key.len() + 200).unwrap_or(u32::MAX))
                 .build_with_hasher(foldhash::fast::RandomState::default()),
         }
     }

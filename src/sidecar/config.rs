@@ -5,6 +5,8 @@
 //! public_url = "https://pdp.internal"     # base of the metadata document
 //! policies = "/etc/doorward/policies"     # hand-written Cedar policies
 //! credential_file = "/etc/doorward/sidecar.secret"
+//! log_format = "text"                     # or "json"
+//! log_filter = "warn,doorward=info"
 //! workers = 2                             # runtime threads; default: one per core
 //!
 //! [listen.local]
@@ -35,6 +37,7 @@ use toml::{Table, Value};
 use crate::domain::{Secret, ServiceName};
 use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
 use crate::runtime::listen::Address;
+use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 
 /// What environment variables begin with.
 const PREFIX: &str = "DOORWARD_SIDECAR";
@@ -53,6 +56,10 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     /// The bearer credential that opens explain, status and metrics over TCP.
     pub credential: Option<Secret<String>>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are, such as `warn,doorward=debug`.
+    pub log_filter: String,
     /// Runtime threads.
     pub workers: usize,
     /// Where to listen.
@@ -177,6 +184,8 @@ impl Config {
             public_url: None,
             policies: None,
             credential: None,
+            log_format: LogFormat::default(),
+            log_filter: DEFAULT_FILTER.to_owned(),
             workers: cores(),
             listeners: Vec::new(),
             cache: CacheSizes::default(),
@@ -217,6 +226,8 @@ impl Config {
         }
         config.policies = reader.path("policies");
         config.credential = reader.secret("credential");
+        config.log_format = reader.or("log_format", config.log_format);
+        config.log_filter = reader.or("log_filter", config.log_filter);
         config.workers = reader.or("workers", config.workers).clamp(1, 256);
         config.at_least_wait = reader.duration("at_least_wait", config.at_least_wait);
         config.body_timeout = reader.duration("body_timeout", config.body_timeout);
@@ -377,7 +388,7 @@ mod tests {
         assert_eq!(config.listeners[0].hosts, ["pdp.internal"]);
         assert_eq!(
             config.listeners[0].deny_beyond,
-            Some(Duration::from_secs(600))
+            Some(Duration::from_mins(10))
         );
         assert_eq!(
             (config.cache.members, config.cache.depends_bytes),

@@ -1,8 +1,10 @@
 //! The daemon beside every service: a copy of the authorization tables, and answers from it.
 
 pub mod app;
+pub mod arguments;
 pub mod cache;
 pub mod config;
+pub mod daemon;
 pub mod decide;
 pub mod enrolment;
 pub mod follow;

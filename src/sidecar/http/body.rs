@@ -18,13 +18,13 @@ pub(super) async fn read(
     mut body: Incoming,
     limit: usize,
     within: Duration,
-) -> Result<Bytes, Problem> {
+) -> Result<Bytes, Box<Problem>> {
     if body
         .size_hint()
         .exact()
         .is_some_and(|size| size > limit as u64)
     {
-        return Err(Problem::too_large(limit));
+        return Err(Problem::too_large(limit).into());
     }
     let first = {
         let mut frame = pin!(body.frame());
@@ -36,9 +36,7 @@ pub(super) async fn read(
     };
     match first {
         Some(None) => Ok(Bytes::new()),
-        Some(Some(Ok(frame))) if body.is_end_stream() => {
-            frame.into_data().map_or_else(|_| Ok(Bytes::new()), Ok)
-        }
+        Some(Some(Ok(frame))) if body.is_end_stream() => Ok(frame.into_data().unwrap_or_default()),
         Some(Some(Err(_))) => Err(broken()),
         Some(Some(Ok(frame))) => {
             rest(body, frame.into_data().unwrap_or_default(), limit, within).await
@@ -52,7 +50,7 @@ async fn rest(
     first: Bytes,
     limit: usize,
     within: Duration,
-) -> Result<Bytes, Problem> {
+) -> Result<Bytes, Box<Problem>> {
     let collect = async {
         let mut whole: Option<BytesMut> = None;
         let mut only = first;
@@ -68,7 +66,7 @@ async fn rest(
                     .extend_from_slice(&data);
             }
             if whole.as_ref().map_or(only.len(), BytesMut::len) > limit {
-                return Err(Problem::too_large(limit));
+                return Err(Problem::too_large(limit).into());
             }
         }
         Ok(whole.map_or(only, BytesMut::freeze))
@@ -77,11 +75,12 @@ async fn rest(
         Ok(whole) => whole,
         Err(_) => Err(
             Problem::new(408, "slow-body", "the body did not arrive in time")
-                .because(format!("a body has {} ms to arrive", within.as_millis())),
+                .because(format!("a body has {} ms to arrive", within.as_millis()))
+                .into(),
         ),
     }
 }
 
-fn broken() -> Problem {
-    Problem::malformed("the body broke off")
+fn broken() -> Box<Problem> {
+    Problem::malformed("the body broke off").into()
 }

@@ -41,14 +41,14 @@ struct Asking<'s> {
 impl<'s> Asking<'s> {
     fn new(state: &'s State, view: &'s View, terms: &Terms) -> Self {
         let freshness = state.freshness(view);
-        let stale = terms
+        let too_old = terms
             .max_staleness
             .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
         Self {
             state,
             view,
             freshness,
-            barred: terms.unreached.or(stale.then_some(Why::Stale)),
+            barred: terms.unreached.or(too_old.then_some(Why::Stale)),
             explain: terms.explain,
         }
     }

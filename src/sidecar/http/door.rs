@@ -125,14 +125,14 @@ impl Door {
         head: &Head<'_>,
         body: Incoming,
         kind: Kind,
-    ) -> Result<Reply, Problem> {
+    ) -> Result<Reply, Box<Problem>> {
         self.admit_check(head)?;
         let explain = head.explain || kind == Kind::Explain;
         if explain {
             self.admit_insider(head)?;
         }
         if !head.is_json() {
-            return Err(Problem::malformed("send `Content-Type: application/json`"));
+            return Err(Problem::malformed("send `Content-Type: application/json`").into());
         }
         let terms = self
             .terms(
@@ -149,7 +149,7 @@ impl Door {
         } else {
             checks::evaluation(state, &mut worker, &terms, &body)
         };
-        Ok(json(answered.map_err(bad_request)?))
+        Ok(json(answered.map_err(|error| bad_request(&error))?))
     }
 
     async fn check(
@@ -157,9 +157,9 @@ impl Door {
         worker: &Mutex<Worker>,
         head: &Head<'_>,
         query: &str,
-    ) -> Result<Reply, Problem> {
+    ) -> Result<Reply, Box<Problem>> {
         self.admit_check(head)?;
-        let query = Query::parse(query).map_err(bad_request)?;
+        let query = Query::parse(query).map_err(|error| bad_request(&error))?;
         let explain = head.explain || query.explain;
         if explain {
             self.admit_insider(head)?;
@@ -180,7 +180,7 @@ impl Door {
             .await?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         let answered = checks::check(&self.shared.state, &mut worker, &terms, &query);
-        Ok(json(answered.map_err(bad_request)?))
+        Ok(json(answered.map_err(|error| bad_request(&error))?))
     }
 
     /// What the caller and this listener ask of freshness. Waits, if a revision is asked for that
@@ -190,7 +190,7 @@ impl Door {
         at_least: Option<&[u8]>,
         max_staleness: Option<&[u8]>,
         explain: bool,
-    ) -> Result<Terms, Problem> {
+    ) -> Result<Terms, Box<Problem>> {
         let asked = max_staleness.map(staleness).transpose()?;
         let max_staleness = match (asked, self.deny_beyond) {
             (Some(asked), Some(own)) => Some(asked.min(own)),
@@ -211,7 +211,7 @@ impl Door {
         })
     }
 
-    fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Problem> {
+    fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Box<Problem>> {
         let allowed = match path {
             "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
             "/v1/check"
@@ -220,18 +220,19 @@ impl Door {
             | "/readyz"
             | "/metrics"
             | "/v1/status" => "GET",
-            _ => return Err(Problem::not_found("there is nothing at this path")),
+            _ => return Err(Problem::not_found("there is nothing at this path").into()),
         };
         if allowed == "POST" || method != Method::GET {
             return Err(
                 Problem::new(405, "method-not-allowed", "this path takes another method")
-                    .with("allow", allowed),
+                    .with("allow", allowed)
+                    .into(),
             );
         }
         match path {
             "/.well-known/authzen-configuration" => Ok(reply(JSON, self.shared.metadata.clone())),
             "/readyz" if self.shared.state.view().position.is_none() => {
-                Err(Problem::unavailable("there is no copy of the facts yet"))
+                Err(Problem::unavailable("there is no copy of the facts yet").into())
             }
             "/metrics" => {
                 if !self.open_metrics {
@@ -254,7 +255,7 @@ impl Door {
     }
 
     /// A web page that resolves a name of its own to this address sends that name in `Host`.
-    fn admit_host(&self, head: &Head<'_>) -> Result<(), Problem> {
+    fn admit_host(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
         if self.transport == Transport::Unix {
             return Ok(());
         }
@@ -278,18 +279,19 @@ impl Door {
                 "misdirected-request",
                 "the `Host` is not one this sidecar answers to",
             )
-            .because("send a loopback name, or add the name to the listener's `hosts`"))
+            .because("send a loopback name, or add the name to the listener's `hosts`")
+            .into())
         }
     }
 
-    fn admit_check(&self, head: &Head<'_>) -> Result<(), Problem> {
+    fn admit_check(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
         match self.transport {
             Transport::Unix | Transport::Loopback => Ok(()),
             Transport::Remote => self.admit_insider(head),
         }
     }
 
-    fn admit_insider(&self, head: &Head<'_>) -> Result<(), Problem> {
+    fn admit_insider(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
         if self.transport == Transport::Unix {
             return Ok(());
         }
@@ -300,15 +302,17 @@ impl Door {
             (Some(wanted), Some(presented)) if bool::from(sha256(presented).ct_eq(wanted)) => {
                 Ok(())
             }
-            _ => Err(Problem::unauthenticated().because(
-                "ask over the Unix socket, or send the sidecar's credential as a bearer token",
-            )),
+            _ => Err(Problem::unauthenticated()
+                .because(
+                    "ask over the Unix socket, or send the sidecar's credential as a bearer token",
+                )
+                .into()),
         }
     }
 }
 
-fn bad_request(error: RequestError) -> Problem {
-    Problem::malformed(error.to_string())
+fn bad_request(error: &RequestError) -> Box<Problem> {
+    Problem::malformed(error.to_string()).into()
 }
 
 fn json(body: Vec<u8>) -> Reply {

@@ -74,7 +74,7 @@ impl<'h> Head<'h> {
 }
 
 /// A freshness token, from a header or a query.
-pub(super) fn freshness_token(text: &[u8]) -> Result<FreshnessToken, Problem> {
+pub(super) fn freshness_token(text: &[u8]) -> Result<FreshnessToken, Box<Problem>> {
     std::str::from_utf8(text)
         .ok()
         .and_then(|text| text.parse().ok())
@@ -83,14 +83,15 @@ pub(super) fn freshness_token(text: &[u8]) -> Result<FreshnessToken, Problem> {
                 "`at least`: {}",
                 crate::domain::change::InvalidFreshnessToken
             ))
+            .into()
         })
 }
 
 /// A maximum staleness, such as `2s` or `500ms`.
-pub(super) fn staleness(text: &[u8]) -> Result<Duration, Problem> {
+pub(super) fn staleness(text: &[u8]) -> Result<Duration, Box<Problem>> {
     let text = std::str::from_utf8(text).unwrap_or("?");
     parse_duration(text)
-        .map_err(|message| Problem::malformed(format!("maximum staleness: {message}")))
+        .map_err(|message| Problem::malformed(format!("maximum staleness: {message}")).into())
 }
 
 #[cfg(test)]

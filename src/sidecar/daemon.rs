@@ -1,0 +1,103 @@
+//! What `doorward-sidecar` can be asked to do, once its arguments are read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::runtime::config::{ConfigError, Environment};
+use crate::runtime::listen::ListenError;
+use crate::runtime::signals::Signals;
+use crate::runtime::tasks::Tasks;
+use crate::runtime::telemetry::{self, TelemetryError};
+use crate::runtime::{Exit, SystemClock, SystemEntropy, limits};
+use crate::sidecar::app::{Sidecar, StartError};
+use crate::sidecar::config::Config;
+use crate::sidecar::enrolment::{Enrolment, EnrolmentError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logging.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// There is no usable enrolment.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// Starting.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The runtime or its signals.
+    #[error("the runtime cannot start")]
+    Runtime(#[from] io::Error),
+}
+
+impl DaemonError {
+    /// The exit code that goes with it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_)
+            | Self::Telemetry(_)
+            | Self::Enrolment(EnrolmentError::Missing(_) | EnrolmentError::Damaged(_))
+            | Self::Start(
+                StartError::Exposed(_)
+                | StartError::Policies(_)
+                | StartError::Listen(ListenError::NotInherited(..)),
+            ) => Exit::Config,
+            Self::Enrolment(EnrolmentError::File(_)) | Self::Start(StartError::File(_)) => Exit::Io,
+            Self::Start(_) | Self::Runtime(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Reads the configuration and starts logging.
+pub fn configuration(
+    file: Option<&Path>,
+    data: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Config, DaemonError> {
+    let mut config = Config::load(file, environment)?;
+    if let Some(data) = data {
+        config.data = data;
+    }
+    telemetry::start_logging(config.log_format, &config.log_filter)?;
+    Ok(config)
+}
+
+/// Answers checks until SIGTERM or SIGINT.
+pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonError> {
+    telemetry::metrics()?;
+    let follower = Enrolment::load(&config.data)?.follower(&config.data);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let tasks = Tasks::new();
+        let started = Sidecar::start(
+            config,
+            Some(follower),
+            (Arc::new(SystemClock), Arc::new(SystemEntropy::default())),
+            environment,
+            &tasks,
+        );
+        let sidecar = match started {
+            Ok(sidecar) => sidecar,
+            Err(error) => {
+                let _ = tasks.shutdown(limits::DRAIN_TIME).await;
+                return Err(error.into());
+            }
+        };
+        for bound in sidecar.bound() {
+            tracing::info!(%bound, "answering checks");
+        }
+        let signal = signals.recv().await;
+        tracing::info!(signal, "stopping");
+        if let Err(overdue) = tasks.shutdown(limits::DRAIN_TIME).await {
+            tracing::warn!(%overdue, "stopped");
+        }
+        Ok(())
+    })
+}
