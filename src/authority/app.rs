@@ -77,7 +77,7 @@ impl Authority {
         })
     }
 
-    /// A UUIDv7 of now.
+    /// A `UUIDv7` of now.
     pub fn mint_uuid(&self) -> Uuid {
         mint_uuid(self.clock.now(), &*self.entropy)
     }
@@ -107,7 +107,7 @@ impl Authority {
     }
 }
 
-/// A UUIDv7 for rows without an id type of their own.
+/// A `UUIDv7` for rows without an id type of their own.
 pub(super) fn mint_uuid(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.unix_millis(), &entropy.id_bits()).into_uuid()
 }

@@ -128,7 +128,7 @@ pub async fn enroll(
     let outcome = authority
         .store
         .write(move |tx| {
-            let taken = sidecars::take_join_token(tx, presented)?
+            let invitation = sidecars::take_join_token(tx, presented)?
                 .filter(|token| now < token.expires_at)
                 .ok_or(SidecarsError::JoinToken)?;
             clients::insert(tx, &client, Some(digest))?;
@@ -136,13 +136,13 @@ pub async fn enroll(
                 id,
                 client_id: client.id,
                 identifier: client.identifier.clone(),
-                name: name.clone().unwrap_or(taken.name),
+                name: name.clone().unwrap_or(invitation.name),
                 created_at: now,
                 revoked_at: None,
             };
             sidecars::insert(tx, &sidecar)?;
             let mut entry = entry.clone();
-            entry.details = json!({ "name": sidecar.name, "invited_by": taken.created_by });
+            entry.details = json!({ "name": sidecar.name, "invited_by": invitation.created_by });
             audit::record(tx, &entry)?;
             Ok(sidecar)
         })

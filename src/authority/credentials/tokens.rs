@@ -54,16 +54,13 @@ pub async fn grant(
     request: TokenRequest,
 ) -> Result<TokenResponse, TokenRefused> {
     let Grant::ClientCredentials = request.grant;
-    let client = match prove(authority, &request.credentials).await? {
-        Some(client) => client,
-        None => {
-            metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
-            authority
-                .failures
-                .failed(&request.credentials.client_id)
-                .map_err(TokenRefused::TooMany)?;
-            return Err(OAuthError::invalid_client().into());
-        }
+    let Some(client) = prove(authority, &request.credentials).await? else {
+        metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
+        authority
+            .failures
+            .failed(&request.credentials.client_id)
+            .map_err(TokenRefused::TooMany)?;
+        return Err(OAuthError::invalid_client().into());
     };
     if client.kind == ClientKind::App {
         let description = "the client may not ask for tokens of its own";
@@ -109,9 +106,8 @@ pub async fn for_user(
             let client = clients::find_by_identifier(tx, &local)?
                 .filter(|client| client.state == ClientState::Active)
                 .ok_or(TokenRefused::LocalClient)?;
-            let epoch = match users::find_state(tx, user)? {
-                Some((UserState::Active, epoch)) => epoch,
-                _ => return Err(TokenRefused::User(user)),
+            let Some((UserState::Active, epoch)) = users::find_state(tx, user)? else {
+                return Err(TokenRefused::User(user));
             };
             crate::store::audit::record(tx, &entry)?;
             Ok((client, epoch))

@@ -223,7 +223,8 @@ async fn the_first_operator_gets_a_token_and_the_token_works() {
         .call(Method::GET, "/v1/clients", Some(token), Value::Null)
         .await;
     assert_eq!(clients.status, 200);
-    assert_eq!(clients.body["items"][0]["client_id"], FIRST_OPERATOR);
+    let items = clients.body["items"].as_array().unwrap();
+    assert!(items.iter().any(|item| item["client_id"] == FIRST_OPERATOR));
     assert!(!clients.body.to_string().contains("secret"));
 }
 
@@ -341,7 +342,7 @@ async fn a_rotated_secret_leaves_the_one_before_it_for_its_time() {
     let second = rotate(json!({ "overlap_seconds": 60 })).await;
     served.token(FIRST_OPERATOR, &first).await;
     served.token(FIRST_OPERATOR, &second).await;
-    served.installation.clock.advance(Duration::from_secs(60));
+    served.installation.clock.advance(Duration::from_mins(1));
     let ended = served.token_request(FIRST_OPERATOR, &first, "").await;
     assert_eq!(ended.status, 401);
     let third = rotate(json!({ "overlap_seconds": 0 })).await;
