@@ -88,7 +88,7 @@ async fn a_service_plans_and_applies_its_own_manifest_and_no_other() {
         .by(&token)
         .json(&documents())
         .await
-        .expect_problem(403, "forbidden");
+        .expect_problem(403, "insufficient-scope");
 }
 
 #[tokio::test]
