@@ -72,7 +72,7 @@ impl FeedBody {
     }
 
     /// A body of these bytes.
-    pub(super) fn full(bytes: Bytes) -> Self {
+    pub fn full(bytes: Bytes) -> Self {
         let (sender, body) = Self::channel();
         if !bytes.is_empty() {
             let _ = sender.try_send(Ok(bytes));

@@ -337,6 +337,36 @@ fn a_flipped_bit_is_found_or_changed_no_row() {
     assert!(found > 10, "{found}");
 }
 
+#[test]
+fn an_index_that_disagrees_with_its_table_is_found() {
+    let folder = TempDir::new().unwrap();
+    let mut replica = empty(&folder);
+    let put = |id: u8| Op::Put {
+        table: 1,
+        cells: vec![bytes(id), Cell::Text(format!("slug-number-{id}"))],
+    };
+    apply(&mut replica, vec![put(1), put(2)]);
+    let image = folder.path().join("image.db");
+    Replica::vacuum_into(replica.path(), &image).unwrap();
+    let clean = std::fs::read(&image).unwrap();
+    let places: Vec<usize> = (0..clean.len())
+        .filter(|at| clean[*at..].starts_with(b"slug-number-2"))
+        .collect();
+    assert_eq!(places.len(), 2, "once in the table, once in the index");
+    for at in places {
+        let mut damaged = clean.clone();
+        damaged[at + 12] = b'7';
+        writer::remove(&image).unwrap();
+        std::fs::write(&image, damaged).unwrap();
+        let error = Replica::open(&image)
+            .unwrap()
+            .unwrap()
+            .verify()
+            .unwrap_err();
+        assert!(error.discard(), "{error}");
+    }
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let id = 0_u8..5;
     (id.clone(), id.clone(), id, 0..5).prop_map(|(a, b, c, kind)| match kind {

@@ -1,1 +1,8 @@
-//! Tests: replication.
+//! The feed end to end: a real store, real HTTP on loopback, copies compared row by row.
+
+mod follow;
+mod hostile;
+mod kill;
+mod lines;
+mod snapshots;
+mod support;

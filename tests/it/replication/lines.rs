@@ -1,0 +1,153 @@
+//! When history does not go on as rows: resets, floors, epochs, other lines.
+
+use doorward::domain::{Epoch, Revision};
+use doorward::store::feed;
+use uuid::Uuid;
+
+use super::support::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_too_large_to_travel_as_rows_arrives_by_snapshot() {
+    let authority = Authority::start_with(40, |_| {}).await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    sidecar.reach(head).await;
+    let large = authority
+        .change(|tx| {
+            for number in 100..200 {
+                put_user(tx, number)?;
+                put_organization(tx, number)?;
+                put_member(tx, number, number, 1)?;
+            }
+            Ok(())
+        })
+        .await;
+    let told = sidecar.reach(large).await;
+    assert_eq!(told.replaced, 2);
+    let small = authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    let told = sidecar.reach(small).await;
+    assert_eq!(told.replaced, 2, "and goes on by rows");
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_from_before_the_floor_takes_a_snapshot() {
+    let authority = Authority::start().await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    sidecar.reach(head).await;
+    sidecar.stop().await;
+    let random = Random::new(5);
+    for _ in 0..20 {
+        random_change(&authority, &random).await;
+    }
+    let head = authority.head();
+    authority
+        .change(move |tx| feed::compact(tx, head.revision).map(|_| ()))
+        .await;
+
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    let told = sidecar.reach(head).await;
+    assert_eq!(told.replaced, 2, "the old copy, then the snapshot");
+    assert!(told.disconnected.iter().any(|why| why.contains("410")));
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_epoch_is_followed_without_a_snapshot() {
+    let authority = Authority::start().await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    sidecar.reach(head).await;
+    let epoch = Epoch::from_uuid(Uuid::from_u128(99));
+    authority
+        .change(move |tx| feed::open_epoch(tx, epoch).map(|_| ()))
+        .await;
+    let next = authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    assert_eq!(next.epoch, epoch);
+    assert!(next.revision > Revision::new(1_000_000));
+    let told = sidecar.reach(next).await;
+    assert_eq!(told.replaced, 1);
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_from_before_a_new_epoch_resumes_into_it() {
+    let authority = Authority::start().await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    sidecar.reach(head).await;
+    sidecar.stop().await;
+    authority.change(|tx| put_member(tx, 1, 2, 1)).await;
+    for number in [7, 8] {
+        let epoch = Epoch::from_uuid(Uuid::from_u128(number));
+        authority
+            .change(move |tx| feed::open_epoch(tx, epoch).map(|_| ()))
+            .await;
+        authority.change(|tx| put_member(tx, 1, 3, 1)).await;
+    }
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    let told = sidecar.reach(authority.head()).await;
+    assert_eq!(
+        told.replaced, 1,
+        "no snapshot: only the copy it started from"
+    );
+    sidecar.stop().await;
+    authority.stop().await;
+}
+
+/// The failover rehearsal: by number alone the revocations of the other line would be skipped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_on_another_line_of_history_is_replaced_whole() {
+    let authority = Authority::start().await;
+    plant(&authority).await;
+    authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    let data = crate::support::directory();
+    let wire = Wire::to(
+        authority.address,
+        &doorward::runtime::tasks::Tasks::new(),
+        vec![],
+    )
+    .await;
+    let mut sidecar = Sidecar::follow(wire.address, data.path());
+    sidecar.reach(authority.head()).await;
+
+    // A second authority from a backup of now.
+    let restored = crate::support::directory();
+    let backup = restored.path().join("authority.db");
+    rusqlite::Connection::open(authority.folder.path().join("authority.db"))
+        .unwrap()
+        .execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    for user in 2..=5 {
+        authority.change(move |tx| put_member(tx, 1, user, 1)).await;
+    }
+    sidecar.reach(authority.head()).await;
+    let other = Authority::start_in(restored, 50_000, |_| {}).await;
+    // Same numbers and more, other content: member 1 is removed there.
+    for turn in 0..7 {
+        other
+            .change(move |tx| something(tx, if turn == 0 { 4 } else { 0 }, 1 + turn % 3, 1, 1))
+            .await;
+    }
+    wire.lead_to(other.address);
+    let told = sidecar.reach(other.head()).await;
+    assert!(
+        told.disconnected.iter().any(|why| why.contains("409")),
+        "{told:?}"
+    );
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, other.scan().await);
+    authority.stop().await;
+    other.stop().await;
+}
