@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
+use crate::replication::supplier::{Supplier, SupplierConfig, SupplyError};
 use crate::runtime::config::Environment;
 use crate::runtime::files::create_private_dir;
 use crate::runtime::listen::{Bound, ListenError, Listening};
@@ -41,6 +42,8 @@ pub struct Authority {
     pub keys: Arc<Keys>,
     /// The configuration.
     pub config: Arc<Config>,
+    /// The change feed.
+    pub feed: Arc<Supplier>,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
     /// Background work, and the stop that long responses watch.
@@ -65,12 +68,21 @@ impl Authority {
         let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         let now = clock.now();
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
+        let tasks = Tasks::new();
+        let feed = Supplier::open(
+            store.clone(),
+            Arc::clone(keys.feed()),
+            Arc::clone(&clock),
+            &tasks,
+            SupplierConfig::new(config.data.join("feed")),
+        )?;
         Ok(Self {
+            feed,
             failures: FailureLimiter::new(&clock),
             access: Arc::new(Access::new()?),
             keys: Arc::new(keys),
             config: Arc::new(config),
-            tasks: Tasks::new(),
+            tasks,
             store,
             clock,
             entropy,
@@ -138,6 +150,9 @@ pub enum StartError {
     /// An address.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The change feed.
+    #[error("the change feed cannot be supplied")]
+    Feed(#[from] SupplyError),
     /// The platform's rules.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -231,6 +246,7 @@ impl App {
         if let Some(listening) = self.control {
             control::serve(&self.authority, listening).map_err(StartError::Runtime)?;
         }
+        self.authority.feed.start()?;
         let service = TowerToHyperService::new(http::router(self.authority));
         for listening in self.listening {
             tracing::info!(address = %listening.bound(), "listening");

@@ -26,7 +26,7 @@ use crate::runtime::Clock;
 /// The scope a sidecar asks for.
 const SCOPE: &str = "doorward:feed";
 /// A token is renewed this long before it expires.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 /// How long the first byte of an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most of a small answer that is read.

@@ -160,7 +160,7 @@ impl Stream {
         };
         if let End::Goodbye(reason) = end {
             let retry_after = match reason {
-                Goodbye::Revoked => Duration::from_secs(60),
+                Goodbye::Revoked => Duration::from_mins(1),
                 Goodbye::Drain => Duration::from_secs(1),
                 _ => Duration::ZERO,
             };

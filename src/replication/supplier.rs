@@ -147,7 +147,7 @@ impl std::fmt::Debug for Supplier {
 }
 
 impl Supplier {
-    /// Reads where the feed is and prepares the folder.
+    /// Reads where the feed is. Touches no file: that is [`Self::start`].
     ///
     /// Blocks; belongs to start-up.
     pub fn open(
@@ -157,16 +157,10 @@ impl Supplier {
         tasks: &Tasks,
         config: SupplierConfig,
     ) -> Result<Arc<Self>, SupplyError> {
-        let io = |source| SupplyError::Io {
-            what: "use the feed's folder",
-            source,
-        };
-        std::fs::create_dir_all(&config.folder).map_err(io)?;
-        snapshot::remove_leftovers(&config.folder).map_err(io)?;
-        let signed = store.read_blocking(feed::signed_time)?;
+        let not_before = store.read_blocking(feed::signed_time)?;
         let (wanted, requests) = mpsc::channel(64);
         Ok(Arc::new(Self {
-            signer: HeadSigner::new(signer, Arc::clone(&clock), signed),
+            signer: HeadSigner::new(signer, Arc::clone(&clock), not_before),
             clock,
             tasks: tasks.clone(),
             live: broadcast::Sender::new(config.live_messages),
@@ -181,7 +175,7 @@ impl Supplier {
 
     /// Starts the tailer and the keeper of the authority's copy, once; they end with the tasks that
     /// [`Self::open`] was given.
-    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+    pub fn start(self: &Arc<Self>) -> Result<(), SupplyError> {
         let requests = self
             .requests
             .lock()
@@ -190,6 +184,12 @@ impl Supplier {
         let Some(requests) = requests else {
             return Ok(());
         };
+        let io = |source| SupplyError::Io {
+            what: "start the feed",
+            source,
+        };
+        std::fs::create_dir_all(&self.config.folder).map_err(io)?;
+        snapshot::remove_leftovers(&self.config.folder).map_err(io)?;
         // Subscribed before the head is read: nothing in between is missed.
         let changes = self.store.subscribe();
         let position = *changes.borrow();
@@ -212,12 +212,14 @@ impl Supplier {
             latest: None,
         };
         let stop = self.tasks.stop();
-        self.tasks.spawn_worker("feed-copy", move || async move {
-            tokio::select! {
-                () = keeper.run() => {}
-                () = stop.requested() => {}
-            }
-        })
+        self.tasks
+            .spawn_worker("feed-copy", move || async move {
+                tokio::select! {
+                    () = keeper.run() => {}
+                    () = stop.requested() => {}
+                }
+            })
+            .map_err(io)
     }
 
     /// The key that followers pin.
@@ -343,12 +345,12 @@ struct Tailer {
 }
 
 impl Tailer {
-    async fn run(mut self, mut changes: tokio::sync::watch::Receiver<Position>) {
+    async fn run(mut self, mut head: tokio::sync::watch::Receiver<Position>) {
         let mut beat = tokio::time::interval(self.supplier.config.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let heartbeat = tokio::select! {
-                changed = changes.changed() => {
+                changed = head.changed() => {
                     if changed.is_err() {
                         return;
                     }
@@ -469,7 +471,7 @@ struct Keeper {
 
 impl Keeper {
     async fn run(mut self) {
-        let mut changes = self.supplier.store.subscribe();
+        let mut head = self.supplier.store.subscribe();
         let mut copy = None;
         loop {
             tokio::select! {
@@ -478,7 +480,7 @@ impl Keeper {
                     let result = self.supply(&mut copy, wanted.at_least).await;
                     let _ = wanted.answer.send(result);
                 }
-                changed = changes.changed() => {
+                changed = head.changed() => {
                     if changed.is_err() {
                         return;
                     }
@@ -494,13 +496,12 @@ impl Keeper {
         &self,
         copy: &'c mut Option<OwnCopy>,
     ) -> Result<&'c crate::store::replica::Replica, SupplyError> {
-        let copy = match copy {
-            Some(copy) => copy,
-            None => {
-                let path = self.supplier.config.folder.join("replica.db");
-                let store = self.supplier.store.clone();
-                copy.insert(OwnCopy::open(store, path, &self.supplier.signer).await?)
-            }
+        let copy = if let Some(copy) = copy {
+            copy
+        } else {
+            let path = self.supplier.config.folder.join("replica.db");
+            let store = self.supplier.store.clone();
+            copy.insert(OwnCopy::open(store, path, &self.supplier.signer).await?)
         };
         copy.catch_up().await
     }

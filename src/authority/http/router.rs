@@ -21,7 +21,7 @@ use crate::store::{StoreError, feed};
 use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
-use super::{credentials, manifests, organizations, users};
+use super::{credentials, feed as feed_routes, manifests, organizations, users};
 
 /// The authority's HTTP API.
 pub fn router(authority: Arc<Authority>) -> Router {
@@ -34,6 +34,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(credentials::routes())
+        .merge(feed_routes::routes())
         .merge(manifests::routes())
         .merge(organizations::routes())
         .merge(users::routes())
