@@ -195,7 +195,7 @@ impl Follower {
     async fn take_snapshot(&mut self, at_least: Revision) -> Ended {
         let response = match self.client.snapshot(FeedName::Authz, at_least).await {
             Ok(response) => response,
-            Err(error) => return refused(error),
+            Err(error) => return refused(&error),
         };
         let fetched = fetch::install(
             response,
@@ -231,7 +231,7 @@ impl Follower {
         let position = self.position().unwrap_or_else(fetch::nowhere);
         let response = match self.client.changes(&position).await {
             Ok(response) => response,
-            Err(error) => return refused(error),
+            Err(error) => return refused(&error),
         };
         self.acknowledge(None);
         self.read(response.into_body()).await
@@ -427,13 +427,13 @@ impl Follower {
 }
 
 /// What an answer without a stream means.
-fn refused(error: ClientError) -> Ended {
+fn refused(error: &ClientError) -> Ended {
     let reason = error.to_string();
     match error {
         ClientError::Status {
             status,
             retry_after,
-        } => match (status, retry_after) {
+        } => match (*status, *retry_after) {
             (StatusCode::GONE | StatusCode::CONFLICT, _) => Ended::Snapshot(Revision::ZERO, reason),
             (_, Some(wait)) => Ended::After(wait, reason),
             (_, None) => Ended::Retry(reason),

@@ -8,7 +8,9 @@ async fn every_copy_equals_the_authority_after_any_history_of_changes_cuts_and_r
         let random = Random::new(seed);
         let authority = Authority::start().await;
         plant(&authority).await;
-        let budgets = (0..7).map(|_| 300 + random.below(6000) as usize).collect();
+        let budgets = (0..7)
+            .map(|_| 300 + usize::try_from(random.below(6000)).unwrap())
+            .collect();
         let wire = Wire::to(authority.address, &authority.tasks, budgets).await;
         let data = crate::support::directory();
         let mut sidecar = Sidecar::follow(wire.address, data.path());
@@ -158,6 +160,26 @@ async fn a_revoked_sidecar_is_told_goodbye_and_gets_no_more() {
         .wait(|told| told.disconnected.iter().any(|why| why.contains("Revoked")))
         .await;
     assert_eq!(told.position, Some(head));
+    sidecar.stop().await;
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_when_its_credential_expires_and_the_follower_comes_back() {
+    let authority = Authority::start().await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    sidecar
+        .wait(|told| told.fresh.last() == Some(&head.revision))
+        .await;
+    authority.clock.advance(std::time::Duration::from_mins(11));
+    sidecar
+        .wait(|told| told.disconnected.iter().any(|why| why.contains("Expired")))
+        .await;
+    let next = authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    let told = sidecar.reach(next).await;
+    assert_eq!(told.replaced, 1, "without a snapshot");
     sidecar.stop().await;
     authority.stop().await;
 }

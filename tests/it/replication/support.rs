@@ -125,6 +125,7 @@ impl Authority {
 
     fn serve(&self, listener: TcpListener) {
         let supplier = Arc::clone(&self.supplier);
+        let clock = Arc::clone(&self.clock);
         let (allowed, asked) = (Arc::clone(&self.allowed), Arc::clone(&self.snapshots_asked));
         let answer = move |request: Request<Incoming>| {
             let (supplier, allowed, asked) = (
@@ -132,13 +133,14 @@ impl Authority {
                 Arc::clone(&allowed),
                 Arc::clone(&asked),
             );
+            let clock = Arc::clone(&clock);
             async move {
                 let query = request.uri().query().unwrap_or_default().to_owned();
                 match request.uri().path() {
                     "/oauth2/token" => token(),
                     "/v1/feeds/authz/changes" => {
                         let guard = Guard {
-                            expires_at: None,
+                            expires_at: Some(clock.now().plus(Duration::from_mins(10))),
                             allowed: Box::new(move || {
                                 let allowed = allowed.load(Ordering::SeqCst);
                                 Box::pin(async move { allowed })
