@@ -11,8 +11,7 @@ use crate::domain::user::UserState;
 use crate::domain::{OrganizationId, RoleKey, ServiceName, UserId};
 use crate::policy::platform::{Object, Platform, PlatformError, Subject, Tenant};
 use crate::protocol::manifest::{self, ManifestError};
-use crate::store::clients::ClientState;
-use crate::store::{StoreError, Tx, clients, members, organizations, users};
+use crate::store::{StoreError, Tx, members, organizations, users};
 
 use super::credentials::Actor;
 
@@ -76,8 +75,8 @@ pub enum Denied {
         /// What is needed.
         permission: String,
     },
-    /// The user is suspended or deleted, or the client is retired: no token of theirs counts.
-    #[error("the bearer may no longer act")]
+    /// The user is suspended or deleted: no token of theirs counts.
+    #[error("the user may not act")]
     Inactive,
     /// The facts could not be read.
     #[error("the facts to decide by cannot be read")]
@@ -341,12 +340,6 @@ impl Access {
             None => None,
         };
         let mut memberships = Vec::new();
-        if let Actor::Client { id, .. } = actor {
-            let client = clients::find(tx, *id)?;
-            if client.is_none_or(|client| client.state != ClientState::Active) {
-                return Err(Denied::Inactive);
-            }
-        }
         if let Actor::User { user_id, .. } = actor {
             match users::find_state(tx, *user_id)? {
                 Some((UserState::Active, _)) => {}

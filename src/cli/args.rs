@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
+use super::dev::DevArgs;
 use super::explain::ExplainArgs;
 use super::manifest::ManifestArgs;
 use super::member::MemberArgs;
@@ -44,6 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Dev(DevArgs),
     Check(CheckArgs),
     Explain(ExplainArgs),
     Status(StatusArgs),

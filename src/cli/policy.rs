@@ -23,6 +23,7 @@ use crate::policy::engine::Engine;
 use crate::policy::export::Export;
 use crate::policy::role_sets::RoleSets;
 use crate::protocol::manifest::{Page, PermissionView, RoleView, ServiceView};
+use crate::sidecar::app::load_policies;
 
 /// Exports the policies that the live manifests compile to
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ enum PolicyCommand {
 Examples:
   doorward policy export > policies.cedar
   doorward policy export --part schema > doorward.cedarschema
-  doorward policy export --out ./cedar")]
+  doorward policy export --policies /etc/doorward/policies --out ./cedar")]
     Export(ExportArgs),
 }
 
@@ -50,6 +51,9 @@ struct ExportArgs {
     /// Write policies.cedar, schema.cedarschema and entities.json to this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "part")]
     out: Option<PathBuf>,
+    /// Directory of hand-written policies to include
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,7 +69,10 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, CliError> {
     let PolicyCommand::Export(args) = &args.command;
-    let custom = CustomPolicies::none();
+    let custom = match &args.policies {
+        Some(folder) => load_policies(folder).map_err(|error| CliError::usage(chain(&error)))?,
+        None => CustomPolicies::none(),
+    };
     let session = Session::open(profile).await?;
     let facts = facts(&session, output).await?;
     let engine = Engine::build(&facts, &custom, Arc::new(RoleSets::new(1)))

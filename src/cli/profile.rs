@@ -147,6 +147,14 @@ impl Profile {
             Some(path) => ProfileFile::read(path)?,
             None => ProfileFile::default(),
         };
+        Self::merge(args, secret, file)
+    }
+
+    fn merge(
+        args: &ConnectionArgs,
+        secret: Option<Secret<String>>,
+        file: ProfileFile,
+    ) -> Result<Self, CliError> {
         let secret_file = match &args.client_secret_file {
             Some(path) => Some(read_secret(path)?),
             None => None,
@@ -176,6 +184,22 @@ impl Profile {
             client: id.zip(secret),
             users: file.users,
         })
+    }
+
+    /// What a file says, with nothing from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError`] of kind usage: an address that is none.
+    pub(super) fn of(file: &ProfileFile) -> Result<Self, CliError> {
+        let nothing = ConnectionArgs {
+            profile: None,
+            authority: None,
+            sidecar: None,
+            client_id: None,
+            client_secret_file: None,
+        };
+        Self::merge(&nothing, None, file.clone())
     }
 
     /// The authority's address.

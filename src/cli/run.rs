@@ -6,7 +6,7 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
-use super::{check, completions, explain, manifest, member, org, policy, status};
+use super::{check, completions, dev, explain, manifest, member, org, policy, status};
 use crate::domain::Secret;
 
 /// Runs one command. Failures are shown here, once.
@@ -32,6 +32,7 @@ async fn dispatch(
 ) -> Result<ExitCode, CliError> {
     let profile = || Profile::load(&cli.connection, client_secret.clone());
     match &cli.command {
+        Command::Dev(args) => dev::run(args, output).await,
         Command::Check(args) => check::run(args, &profile()?, output).await,
         Command::Explain(args) => explain::run(args, &profile()?, output).await,
         Command::Status(_) => Ok(status::run(&profile()?, output).await),

@@ -25,21 +25,41 @@ pub(in crate::cli) fn load(path: &Path) -> Result<Manifest, CliError> {
             CliError::usage(format!("{} cannot be read: {error}", path.display()))
         })?
     };
-    let parsed = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yaml" | "yml") => {
-            from_deserializer(serde_norway::Deserializer::from_str(&text), None)
-        }
-        Some("toml") => match toml::Deserializer::parse(&text) {
-            Ok(deserializer) => from_deserializer(deserializer, None),
-            Err(error) => Err(ManifestError::Malformed(error.to_string())),
-        },
-        _ => from_json(text.as_bytes(), None),
-    };
-    parsed.map_err(|error| {
+    parse(Form::of(path), &text).map_err(|error| {
         let what = format!("{}: {error}", path.display());
         let problem = Problem::from(error);
         CliError::usage(what).details(problem.errors.iter().map(ToString::to_string))
     })
+}
+
+/// In which language a manifest is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Form {
+    Json,
+    Yaml,
+    Toml,
+}
+
+impl Form {
+    fn of(path: &Path) -> Self {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("yaml" | "yml") => Self::Yaml,
+            Some("toml") => Self::Toml,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// Reads a manifest from text.
+pub(in crate::cli) fn parse(form: Form, text: &str) -> Result<Manifest, ManifestError> {
+    match form {
+        Form::Json => from_json(text.as_bytes(), None),
+        Form::Yaml => from_deserializer(serde_norway::Deserializer::from_str(text), None),
+        Form::Toml => match toml::Deserializer::parse(text) {
+            Ok(deserializer) => from_deserializer(deserializer, None),
+            Err(error) => Err(ManifestError::Malformed(error.to_string())),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -5,4 +5,4 @@ mod diff;
 mod file;
 
 pub(super) use command::{ManifestArgs, run};
-pub(super) use file::load;
+pub(super) use file::{Form, load, parse};

@@ -1,1 +1,4 @@
-//! Tests: stack.
+//! Authority and sidecar together: a change here, a decision there.
+
+mod story;
+mod world;

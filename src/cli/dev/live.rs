@@ -1,0 +1,138 @@
+//! What happens, as it happens: decisions, revisions, staleness.
+
+use std::io::BufRead;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::super::error::CliError;
+use super::super::output::Output;
+use super::daemons::{AuthorityHandle, SidecarHandle};
+
+/// How often the view is looked at: decisions leave no log line, so they are counted.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// With the authority down, how often the growing staleness is shown.
+const REMIND: Duration = Duration::from_secs(5);
+
+/// One line of the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Line {
+    authority: bool,
+    head: u64,
+    revision: u64,
+    staleness_ms: Option<u64>,
+    allowed: u64,
+    denied: u64,
+    /// Since the line before.
+    newly_allowed: u64,
+    newly_denied: u64,
+}
+
+/// Shows changes for as long as it is polled.
+pub(super) async fn watch(
+    authority: &mut AuthorityHandle,
+    sidecar: &SidecarHandle,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut keys = keyboard();
+    let mut ticks = tokio::time::interval(LOOK);
+    let mut last = line(authority, sidecar, None);
+    let mut quiet_for = Duration::ZERO;
+    output.event(&last, human);
+    loop {
+        tokio::select! {
+            Some(()) = keys.recv() => toggle(authority, output).await?,
+            _ = ticks.tick() => {}
+        }
+        let now = line(authority, sidecar, Some(&last));
+        quiet_for += LOOK;
+        if changed(&last, &now) || (!now.authority && quiet_for >= REMIND) {
+            output.event(&now, human);
+            last = now;
+            quiet_for = Duration::ZERO;
+        }
+    }
+}
+
+async fn toggle(authority: &mut AuthorityHandle, output: Output) -> Result<(), CliError> {
+    let word = if authority.is_running() {
+        "stopping the authority: the sidecar goes on answering, and says how stale it is"
+    } else {
+        "starting the authority"
+    };
+    output.note(word);
+    authority.toggle().await
+}
+
+/// `a` and Enter, from a thread of its own: standard input cannot be awaited portably. The thread
+/// ends with the process.
+fn keyboard() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if line.trim() == "a" && sender.blocking_send(()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn line(authority: &AuthorityHandle, sidecar: &SidecarHandle, last: Option<&Line>) -> Line {
+    let running = sidecar.sidecar();
+    let view = running.state().view();
+    let freshness = running.state().freshness(&view);
+    let counts = running.counts();
+    let allowed = counts.allowed.iter().sum();
+    let denied = counts.denied.iter().sum();
+    Line {
+        authority: authority.is_running(),
+        head: authority.head().revision.get(),
+        revision: freshness.revision.get(),
+        staleness_ms: freshness
+            .staleness
+            .map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)),
+        allowed,
+        denied,
+        newly_allowed: last.map_or(0, |last| allowed - last.allowed),
+        newly_denied: last.map_or(0, |last| denied - last.denied),
+    }
+}
+
+fn changed(last: &Line, now: &Line) -> bool {
+    let facts = |line: &Line| {
+        (
+            line.authority,
+            line.head,
+            line.revision,
+            line.allowed,
+            line.denied,
+        )
+    };
+    facts(last) != facts(now)
+}
+
+fn human(line: &Line) -> String {
+    let authority = if line.authority {
+        format!("authority at {}", line.head)
+    } else {
+        "authority STOPPED".to_owned()
+    };
+    let staleness = match line.staleness_ms {
+        Some(ms) => format!("{}.{:03} s stale", ms / 1000, ms % 1000),
+        None => "staleness unknown".to_owned(),
+    };
+    let mut text = format!("{authority}, sidecar at {}, {staleness}", line.revision);
+    for (word, number) in [
+        ("allowed", line.newly_allowed),
+        ("denied", line.newly_denied),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {word} {number}"));
+        }
+    }
+    text
+}
