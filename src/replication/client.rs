@@ -114,15 +114,7 @@ impl AuthorityClient {
                 config.authority
             )));
         };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(Duration::from_secs(5)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(config.ca_file.as_deref())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = connector(config.ca_file.as_deref())?;
         Ok(Self {
             http: Client::builder(TokioExecutor::new()).build(connector),
             base: format!("{scheme}://{host}"),
@@ -290,6 +282,59 @@ fn chain_of(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Posts JSON without credentials, for the first contact, and gives status and body.
+///
+/// # Errors
+///
+/// [`ClientError`]: no usable URL, no connection, no answer in time.
+pub async fn post_json(
+    authority: &Uri,
+    ca_file: Option<&Path>,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let (Some(scheme), Some(host)) = (authority.scheme_str(), authority.authority()) else {
+        return Err(ClientError::Config(format!(
+            "`{authority}` is not a base URL"
+        )));
+    };
+    let http: Client<_, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build(connector(ca_file)?);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("{scheme}://{host}{path}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body.into()))
+        .map_err(|error| ClientError::Config(error.to_string()))?;
+    let exchange = async {
+        let response = http
+            .request(request)
+            .await
+            .map_err(|error| ClientError::Unreachable(chain_of(&error)))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| ClientError::Unreachable(error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        .await
+        .map_err(|_| ClientError::Timeout)?
+}
+
+fn connector(ca_file: Option<&Path>) -> Result<HttpsConnector<HttpConnector>, ClientError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(Duration::from_secs(5)));
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(tls(ca_file)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp))
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ClientError> {

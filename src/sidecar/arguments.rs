@@ -1,9 +1,12 @@
 //! The command line of `doorward-sidecar`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use http::Uri;
 
+use crate::domain::Secret;
 use crate::runtime::config::Environment;
 use crate::sidecar::daemon::{self, DaemonError};
 
@@ -20,7 +23,7 @@ Exit codes:
   74 a file cannot be read or written      78 wrong or missing configuration";
 
 /// The daemon beside every service: answers checks from its own copy.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "doorward-sidecar", version, after_help = EXAMPLES)]
 pub struct Arguments {
     /// The configuration file (TOML)
@@ -33,10 +36,40 @@ pub struct Arguments {
     task: Option<Task>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Task {
     /// Answer checks until SIGTERM or SIGINT (the default)
     Serve,
+    /// Join an authority with a one-time token
+    Enroll {
+        /// The authority's base URL
+        #[arg(long, value_name = "URL")]
+        authority: Uri,
+        /// The join token; better given in the environment, where other users cannot see it
+        #[arg(
+            long,
+            value_name = "TOKEN",
+            env = "DOORWARD_JOIN_TOKEN",
+            hide_env_values = true
+        )]
+        join_token: String,
+        /// Certificates (PEM) to trust instead of the public roots
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+        /// What the sidecar is called; the invitation's name if absent
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+/// The join token is among them.
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arguments")
+            .field("config", &self.config)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Arguments {
@@ -50,6 +83,15 @@ impl Arguments {
         let config = daemon::configuration(self.config.as_deref(), self.data, &environment)?;
         match self.task.unwrap_or(Task::Serve) {
             Task::Serve => daemon::serve(&config, &environment).map(|()| String::new()),
+            Task::Enroll {
+                authority,
+                join_token,
+                ca_file,
+                name,
+            } => {
+                let join_token = Secret::new(join_token);
+                daemon::enroll(&config, authority, ca_file, &join_token, name)
+            }
         }
     }
 }

@@ -4,6 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::Uri;
+
+use crate::domain::Secret;
 use crate::runtime::config::{ConfigError, Environment};
 use crate::runtime::listen::ListenError;
 use crate::runtime::signals::Signals;
@@ -47,7 +50,8 @@ impl DaemonError {
                 | StartError::Listen(ListenError::NotInherited(..)),
             ) => Exit::Config,
             Self::Enrolment(EnrolmentError::File(_)) | Self::Start(StartError::File(_)) => Exit::Io,
-            Self::Start(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Enrolment(EnrolmentError::JoinToken(_)) => Exit::Usage,
+            Self::Enrolment(_) | Self::Start(_) | Self::Runtime(_) => Exit::Failed,
         }
     }
 }
@@ -64,6 +68,27 @@ pub fn configuration(
     }
     telemetry::start_logging(config.log_format, &config.log_filter)?;
     Ok(config)
+}
+
+/// Joins an authority and keeps the credentials in the data directory.
+pub fn enroll(
+    config: &Config,
+    authority: Uri,
+    ca_file: Option<PathBuf>,
+    join_token: &Secret<String>,
+    name: Option<String>,
+) -> Result<String, DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let joined = Enrolment::join(authority, ca_file, join_token.expose(), name);
+    let enrolment = runtime.block_on(joined)?;
+    enrolment.save(&config.data)?;
+    let data = config.data.display();
+    Ok(format!(
+        "Enrolled as {}. Start it with `doorward-sidecar serve --data {data}`.\n",
+        enrolment.client_id
+    ))
 }
 
 /// Answers checks until SIGTERM or SIGINT.

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use http::Uri;
+use http::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crypto::sign::FeedPublicKey;
 use crate::domain::{ClientIdentifier, PlainToken};
-use crate::replication::client::ClientConfig;
+use crate::protocol::credentials::{Enroll, Enrolled, JoinToken, NotAJoinToken};
+use crate::protocol::problem::Problem;
+use crate::replication::client::{ClientConfig, ClientError, post_json};
 use crate::replication::consumer::{FollowerConfig, SILENCE};
 use crate::runtime::files::{FileError, create_private_dir, read_text, replace_private};
 
@@ -32,6 +34,18 @@ pub enum EnrolmentError {
     /// The file is not what `enroll` writes.
     #[error("`{0}` is damaged: enrol again")]
     Damaged(String),
+    /// The join token is none.
+    #[error(transparent)]
+    JoinToken(#[from] NotAJoinToken),
+    /// The authority cannot be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The authority says no.
+    #[error("the authority refused the enrolment: {0}")]
+    Refused(String),
+    /// The authority signs with a key that the join token does not name.
+    #[error("the authority at this address signs with another key than the join token names")]
+    OtherKey,
 }
 
 /// An enrolled sidecar.
@@ -85,6 +99,50 @@ impl Enrolment {
             client_secret: PlainToken::presented(written.client_secret.into_owned()),
             feed_key: written.feed_key.parse().map_err(|_| damaged())?,
             ca_file: written.ca_file,
+        })
+    }
+
+    /// Turns a join token into credentials. The token also names the key that the feed is signed
+    /// with; it is pinned from this first contact on.
+    ///
+    /// # Errors
+    ///
+    /// [`EnrolmentError`]. After [`EnrolmentError::OtherKey`] the token is used up: somebody else
+    /// may have answered, so the operator should revoke what it made.
+    pub async fn join(
+        authority: Uri,
+        ca_file: Option<PathBuf>,
+        join_token: &str,
+        name: Option<String>,
+    ) -> Result<Self, EnrolmentError> {
+        let token: JoinToken = join_token.trim().parse()?;
+        let body = serde_json::to_vec(&Enroll {
+            join_token: token.token.expose().to_owned(),
+            name,
+        })
+        .map_err(|_| NotAJoinToken)?;
+        let path = "/v1/sidecars/enroll";
+        let (status, body) = post_json(&authority, ca_file.as_deref(), path, body).await?;
+        if status != StatusCode::CREATED {
+            let told = serde_json::from_slice::<Problem>(&body)
+                .map_or_else(|_| status.to_string(), |problem| problem.to_string());
+            return Err(EnrolmentError::Refused(told));
+        }
+        // The parser's message could quote the secret.
+        let enrolled: Enrolled = serde_json::from_slice(&body)
+            .map_err(|_| EnrolmentError::Refused("its answer is not understood".to_owned()))?;
+        if enrolled.feed_key != token.feed_key {
+            return Err(EnrolmentError::OtherKey);
+        }
+        Ok(Self {
+            authority,
+            client_id: enrolled.client_id,
+            client_secret: PlainToken::presented(enrolled.client_secret),
+            feed_key: enrolled
+                .feed_key
+                .parse()
+                .map_err(|_| EnrolmentError::Refused("its feed key is none".to_owned()))?,
+            ca_file,
         })
     }
 
