@@ -8,7 +8,7 @@ use crate::domain::manifest::{DeclaredPermission, limits};
 use crate::domain::{ActionName, PermissionKey, ResourceName, ServiceName};
 use crate::protocol::problem::Pointer;
 
-use super::{Walk, kind};
+use super::document::{Walk, kind};
 
 const FIELDS: &[&str] = &["description", "deprecated"];
 

@@ -8,7 +8,7 @@ use crate::domain::manifest::{DeclaredPermission, limits};
 use crate::domain::{PermissionKey, Scope, ServiceName};
 use crate::protocol::problem::Pointer;
 
-use super::{AUTH, Walk, short};
+use super::document::{AUTH, Walk, short};
 
 /// Scopes that OpenID Connect gives a meaning to.
 const OPENID_SCOPES: &[&str] = &[

@@ -8,8 +8,8 @@ use crate::domain::manifest::{DeclaredRole, default_assignable_by, limits};
 use crate::domain::{PermissionKey, RoleName};
 use crate::protocol::problem::Pointer;
 
+use super::document::{AUTH, Walk, short};
 use super::references::{Own, Reference};
-use super::{AUTH, Walk, short};
 
 const FIELDS: &[&str] = &["description", "permissions", "assignable_by", "deprecated"];
 
