@@ -80,24 +80,21 @@ pub(super) async fn run(
     let export = engine.export();
     let entities = serde_json::to_string_pretty(&export.entities)
         .map_err(|error| CliError::local(format!("the entities are no JSON: {error}")))?;
-    match &args.out {
-        Some(folder) => {
-            write(folder, &export, &entities)?;
-            output.note(&format!("wrote three files to {}", folder.display()));
-        }
-        None => {
-            let document = json!({
-                "policies": export.policies,
-                "schema": export.schema,
-                "entities": export.entities,
-            });
-            output.show(&document, |_| match args.part {
-                Part::Policies => export.policies.clone(),
-                Part::Schema => export.schema.clone(),
-                Part::Entities => entities.clone(),
-            });
-        }
+    if let Some(folder) = &args.out {
+        write(folder, &export, &entities)?;
+        output.note(&format!("wrote three files to {}", folder.display()));
+        return Ok(ExitCode::SUCCESS);
     }
+    let document = json!({
+        "policies": export.policies,
+        "schema": export.schema,
+        "entities": export.entities,
+    });
+    output.show(&document, |_| match args.part {
+        Part::Policies => export.policies.clone(),
+        Part::Schema => export.schema.clone(),
+        Part::Entities => entities.clone(),
+    });
     Ok(ExitCode::SUCCESS)
 }
 

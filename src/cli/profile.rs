@@ -22,19 +22,43 @@ const DEFAULT_SIDECAR: &str = "http://127.0.0.1:7181";
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
     /// File with addresses and credentials, as `doorward dev --data DIR` writes it
-    #[arg(long, global = true, value_name = "FILE", env = "DOORWARD_PROFILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "DOORWARD_PROFILE",
+        hide_env_values = true
+    )]
     pub(super) profile: Option<PathBuf>,
 
-    /// The authority: http://HOST:PORT or https://HOST
-    #[arg(long, global = true, value_name = "URL", env = "DOORWARD_AUTHORITY")]
+    /// The authority's URL
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DOORWARD_AUTHORITY",
+        hide_env_values = true
+    )]
     pub(super) authority: Option<String>,
 
-    /// The sidecar: HOST:PORT, http://HOST:PORT or unix:/path
-    #[arg(long, global = true, value_name = "ADDRESS", env = "DOORWARD_SIDECAR")]
+    /// The sidecar: HOST:PORT, a URL, or `unix:` and the path of its socket
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "DOORWARD_SIDECAR",
+        hide_env_values = true
+    )]
     pub(super) sidecar: Option<String>,
 
-    /// The client to act as; its secret is read from DOORWARD_CLIENT_SECRET, a file or the profile
-    #[arg(long, global = true, value_name = "ID", env = "DOORWARD_CLIENT_ID")]
+    /// The client to act as; its secret is read from `DOORWARD_CLIENT_SECRET`, a file or the profile
+    #[arg(
+        long,
+        global = true,
+        value_name = "ID",
+        env = "DOORWARD_CLIENT_ID",
+        hide_env_values = true
+    )]
     pub(super) client_id: Option<ClientIdentifier>,
 
     /// File that holds the client's secret and nothing else
@@ -42,7 +66,8 @@ pub(super) struct ConnectionArgs {
         long,
         global = true,
         value_name = "FILE",
-        env = "DOORWARD_CLIENT_SECRET_FILE"
+        env = "DOORWARD_CLIENT_SECRET_FILE",
+        hide_env_values = true
     )]
     pub(super) client_secret_file: Option<PathBuf>,
 }

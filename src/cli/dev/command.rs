@@ -128,13 +128,11 @@ struct Kept {
 
 impl Kept {
     fn at(data: Option<&Path>) -> Result<Self, CliError> {
-        let (path, temporary) = match data {
-            Some(path) => (path.to_owned(), false),
-            None => {
-                let name = format!("doorward-dev-{}", std::process::id());
-                (std::env::temp_dir().join(name), true)
-            }
-        };
+        let temporary = data.is_none();
+        let path = data.map_or_else(
+            || std::env::temp_dir().join(format!("doorward-dev-{}", std::process::id())),
+            Path::to_owned,
+        );
         create_private_dir(&path)
             .map_err(|error| CliError::local(chain(&error)).fix("name a directory of your own"))?;
         let path = std::path::absolute(&path)

@@ -1,5 +1,6 @@
 //! What happens, as it happens: decisions, revisions, staleness.
 
+use std::fmt::Write as _;
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ fn human(line: &Line) -> String {
         ("denied", line.newly_denied),
     ] {
         if number > 0 {
-            text.push_str(&format!(", {word} {number}"));
+            let _ = write!(text, ", {word} {number}");
         }
     }
     text

@@ -517,8 +517,8 @@ fn organization_starts(members: u64, organizations: u64) -> Vec<u64> {
     let mut starts = Vec::with_capacity(usize::try_from(organizations).unwrap_or(0) + 1);
     let mut before: u128 = 0;
     for index in 0..organizations {
-        let share = spare * before / total.max(1);
-        starts.push(index + u64::try_from(share).unwrap_or(0));
+        let extra = spare * before / total.max(1);
+        starts.push(index + u64::try_from(extra).unwrap_or(0));
         before += u128::from(weight(index));
     }
     starts

@@ -152,19 +152,18 @@ async fn apply(args: &ApplyArgs, profile: &Profile, output: Output) -> Result<Ex
     if args.rollback {
         base.push(("rollback", "true"));
     }
-    let hash = match args.plan {
-        Some(hash) => hash.to_string(),
-        None => {
-            let mut query = base.clone();
-            query.push(("dry_run", "true"));
-            let plan: PlanView = put(&session, &manifest, &query).await?;
-            output.note(&human(&plan, profile));
-            if !plan.unchanged && !args.yes && !output.confirm("apply this plan?", "--yes")? {
-                output.note("nothing was changed");
-                return Ok(ExitCode::SUCCESS);
-            }
-            plan.plan_hash
+    let hash = if let Some(hash) = args.plan {
+        hash.to_string()
+    } else {
+        let mut query = base.clone();
+        query.push(("dry_run", "true"));
+        let plan: PlanView = put(&session, &manifest, &query).await?;
+        output.note(&human(&plan, profile));
+        if !plan.unchanged && !args.yes && !output.confirm("apply this plan?", "--yes")? {
+            output.note("nothing was changed");
+            return Ok(ExitCode::SUCCESS);
         }
+        plan.plan_hash
     };
     base.push(("plan", &hash));
     let applied: AppliedView = put(&session, &manifest, &base).await?;
