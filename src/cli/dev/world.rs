@@ -85,10 +85,11 @@ enum For {
 /// One membership in this many belongs to somebody whose home is another organization.
 const GUESTS: u64 = 7;
 
+/// None of them is a service of the demo: both live in one installation.
 const SERVICES: [&str; 12] = [
-    "billing",
-    "documents",
-    "deploy",
+    "orders",
+    "inventory",
+    "shipping",
     "tickets",
     "calendar",
     "search",
@@ -472,7 +473,7 @@ fn pick<'a>(words: &[&'a str], draw: u64) -> &'a str {
     words.get(index).copied().unwrap_or_default()
 }
 
-/// A word, numbered from the second round on: `billing`, …, `wiki`, `billing-2`.
+/// A word, numbered from the second round on: `orders`, …, `wiki`, `orders-2`.
 fn numbered(words: &[&str], index: u64) -> String {
     let (round, word) = (index / words.len() as u64, pick(words, index));
     if round == 0 {
