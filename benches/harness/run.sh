@@ -45,7 +45,7 @@ variant miss 9132
 mkdir -p "$WORLD/depends/policies"
 cat >"$WORLD/depends/policies/guard.cedar" <<'POLICY'
 @id("guard")
-forbid (principal, action, resource) when { resource.organization != principal.organization };
+forbid (principal, action, resource) unless { resource in principal.organization };
 POLICY
 variant depends 9133
 
