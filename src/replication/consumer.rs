@@ -27,13 +27,24 @@ use crate::protocol::feed::{
 use crate::runtime::backoff::Backoff;
 use crate::runtime::tasks::Stop;
 use crate::runtime::{Clock, Entropy};
-use crate::store::replica::{Advance, Applied, NewEpoch, Replica, ReplicaError};
+use crate::store::replica::{Advance, Applied, NewEpoch, Replica, ReplicaError, Uncommitted};
 
 /// Without a sign of life for this long a connection counts as dead.
 pub const SILENCE: Duration = Duration::from_secs(3);
 
 /// Who is told what the copy does. Called on the follower's thread, in order.
 pub trait Sink: Send {
+    /// Roles, permissions, grants or scopes are about to change: get ready, so that little time
+    /// passes between the commit and [`Self::applied`]. An error, for people to read, leaves the
+    /// copy where it was; the change comes again.
+    ///
+    /// # Errors
+    ///
+    /// What will be committed cannot be decided by.
+    fn prepare(&mut self, change: &Uncommitted<'_>) -> Result<(), String> {
+        let _ = change;
+        Ok(())
+    }
     /// Rows were committed: forget what was read of them, then publish the position.
     fn applied(&mut self, applied: &Applied);
     /// Another file is the copy now: open it, forget everything, publish the position.
@@ -339,11 +350,13 @@ impl Follower {
             }
             announced
         };
-        let result = replica.apply(&Advance {
+        let sink = &mut self.sink;
+        let advance = Advance {
             frames,
             epoch,
             signed_time: Some(self.last_head),
-        });
+        };
+        let result = replica.apply_with(&advance, &mut |change| sink.prepare(change));
         match result {
             Ok(applied) => {
                 if applied.frames > 0 {
@@ -362,6 +375,7 @@ impl Follower {
             ReplicaError::Poison { .. } => "poison_frame",
             ReplicaError::Corrupt(_) => "corrupt",
             ReplicaError::Schema(_) => "schema",
+            ReplicaError::Refused(_) => "refused",
             ReplicaError::Reset { .. }
             | ReplicaError::Gap { .. }
             | ReplicaError::Chain { .. }

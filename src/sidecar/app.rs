@@ -20,7 +20,7 @@ use crate::sidecar::decide::{Counts, Worker};
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
 use crate::sidecar::view::{AdoptError, State};
-use crate::store::replica::{Applied, ReplicaError, ReplicaReader};
+use crate::store::replica::{Applied, ReplicaError, ReplicaReader, Uncommitted};
 
 /// Declares the attributes that policies of a directory may read.
 const ATTRIBUTES: &str = "attributes.toml";
@@ -235,19 +235,32 @@ struct StateSink(Arc<State>);
 
 impl StateSink {
     fn refused(&self, error: &AdoptError) {
-        let mut problem = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            problem = format!("{problem}: {cause}");
-            source = cause.source();
-        }
+        let problem = chain(error);
         tracing::error!(problem, "a change was not taken up; the old policies serve");
         metrics::counter!("doorward_sidecar_changes_refused_total").increment(1);
         self.0.lose(problem);
     }
 }
 
+/// An error with its causes, in one line.
+fn chain(error: &AdoptError) -> String {
+    let mut problem = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        problem = format!("{problem}: {cause}");
+        source = cause.source();
+    }
+    problem
+}
+
 impl Sink for StateSink {
+    fn prepare(&mut self, change: &Uncommitted<'_>) -> Result<(), String> {
+        self.0.prepare(change).map_err(|error| {
+            self.refused(&error);
+            chain(&error)
+        })
+    }
+
     fn applied(&mut self, applied: &Applied) {
         if let Err(error) = self.0.apply(applied) {
             self.refused(&error);
@@ -261,7 +274,9 @@ impl Sink for StateSink {
     }
 
     fn fresh(&self, head: Revision, at_boot: std::time::Duration) {
-        self.0.hear(head, at_boot);
+        if let Err(error) = self.0.hear(head, at_boot) {
+            self.refused(&error);
+        }
     }
 
     fn disconnected(&self, reason: &str) {

@@ -18,6 +18,7 @@ use moka::sync::Cache;
 
 use crate::domain::{Decision, OrganizationId, UserId};
 use crate::policy::role_sets::RoleSetId;
+use crate::sidecar::view::AsOf;
 
 /// Slots that users share by hash: half a MiB, and a change of one user costs the others of its slot
 /// one read each.
@@ -112,6 +113,8 @@ pub struct Member {
     pub roles: RoleSetId,
     /// Whether they count.
     pub standing: Standing,
+    /// The rows this was read from.
+    pub as_of: AsOf,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -374,6 +377,10 @@ mod tests {
                 )
                 .unwrap(),
             standing: Standing::Member,
+            as_of: AsOf {
+                copy: 1,
+                revision: crate::domain::Revision::ZERO,
+            },
         };
         let (before, after) = (member(&[1]), member(&[]));
         World {

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::domain::organization::Slug;
 use crate::domain::user::UserState;
-use crate::domain::{Decision, OrganizationId, RoleId, UserId};
+use crate::domain::{Decision, OrganizationId, Revision, RoleId, UserId};
 use crate::policy::{ActionIndex, Question, Resource, RoleSetId, Verdict};
 use crate::protocol::authzen::{Request, RequestError, object, organization_in};
 use crate::sidecar::cache::{Front, Hit, Member, Stamps, Standing};
-use crate::sidecar::view::{State, View};
+use crate::sidecar::view::{AsOf, State, View};
 use crate::sidecar::why::Why;
 use crate::store::replica::{ReplicaError, ReplicaReader};
 
@@ -74,6 +74,8 @@ pub struct Worker {
     front: Front,
     reader: Option<(u64, ReplicaReader)>,
     question: Vec<u8>,
+    /// Set when a question met facts newer than its view's policies: ask again with a newer view.
+    pub(super) overtaken: bool,
     /// What it did so far.
     pub counts: Counts,
 }
@@ -145,6 +147,7 @@ impl Worker {
             front: Front::new(state.front_entries()),
             reader: None,
             question: Vec::new(),
+            overtaken: false,
             counts: Counts::default(),
         }
     }
@@ -154,23 +157,44 @@ impl Worker {
         state.members.evict(&mut self.front, organization, user);
     }
 
+    /// What a member is, if this view's policies go with it.
     fn member(
         &mut self,
         state: &State,
         view: &View,
         organization: OrganizationId,
         user: UserId,
-    ) -> Result<(Standing, Held), ReplicaError> {
+    ) -> Result<(Standing, Held), Why> {
         let found = state
             .members
             .find(&state.generations, &mut self.front, organization, user);
-        if let Some((member, hit)) = found {
-            match hit {
-                Hit::Front => self.counts.front_hits += 1,
-                Hit::Shared => self.counts.shared_hits += 1,
+        let (standing, held, as_of) = match found {
+            Some((member, hit)) => {
+                match hit {
+                    Hit::Front => self.counts.front_hits += 1,
+                    Hit::Shared => self.counts.shared_hits += 1,
+                }
+                (member.standing, Held::Interned(member.roles), member.as_of)
             }
-            return Ok((member.standing, Held::Interned(member.roles)));
+            None => self
+                .read_member(state, view, organization, user)
+                .map_err(|error| unreadable(state, &error))?,
+        };
+        // Who may do nothing may do nothing under any policies.
+        if barred(standing).is_none() && !state.goes_with(view, as_of) {
+            self.overtaken = true;
+            return Err(Why::Overtaken);
         }
+        Ok((standing, held))
+    }
+
+    fn read_member(
+        &mut self,
+        state: &State,
+        view: &View,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<(Standing, Held, AsOf), ReplicaError> {
         self.counts.misses += 1;
         let Self {
             front,
@@ -181,22 +205,24 @@ impl Worker {
         state
             .members
             .fill(&state.generations, front, (organization, user), || {
-                let facts = read(state, reader, counts, |reader| {
+                let (copy, facts) = read(state, reader, counts, |reader| {
                     reader.member(organization, user)
                 })?;
-                let (standing, roles) = match facts {
-                    None => (Standing::Stranger, Vec::new()),
-                    Some(facts) => (standing(facts.state), facts.roles),
+                let (standing, roles, revision) = match facts {
+                    None => (Standing::Stranger, Vec::new(), Revision::ZERO),
+                    Some(facts) => (standing(facts.state), facts.roles, facts.revision),
                 };
+                let as_of = AsOf { copy, revision };
                 Ok(match view.engine.sets().intern(&roles) {
-                    Some(set) => (
+                    Some(roles) => (
                         Some(Member {
-                            roles: set,
+                            roles,
                             standing,
+                            as_of,
                         }),
-                        (standing, Held::Interned(set)),
+                        (standing, Held::Interned(roles), as_of),
                     ),
-                    None => (None, (standing, Held::Loose(roles))),
+                    None => (None, (standing, Held::Loose(roles), as_of)),
                 })
             })
     }
@@ -207,18 +233,19 @@ impl Worker {
             read(state, reader, counts, |reader| {
                 reader.organization_by_slug(slug)
             })
+            .map(|(_, organization)| organization)
         })
     }
 }
 
 /// Reads the copy through the thread's own reader, which is opened anew after the file was swapped
-/// or a read failed.
+/// or a read failed. Says which file it was.
 fn read<T>(
     state: &State,
     slot: &mut Option<(u64, ReplicaReader)>,
     counts: &mut Counts,
     query: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError>,
-) -> Result<T, ReplicaError> {
+) -> Result<(u64, T), ReplicaError> {
     let copy = state.copy();
     let Some(copy) = copy.as_ref() else {
         return Err(ReplicaError::Unavailable("there is no copy yet".to_owned()));
@@ -232,7 +259,7 @@ fn read<T>(
     if outcome.is_err() {
         *slot = None;
     }
-    outcome
+    outcome.map(|found| (copy.number, found))
 }
 
 const fn standing(state: UserState) -> Standing {
@@ -385,7 +412,7 @@ pub fn decide(
     };
     let (standing, held) = match worker.member(state, view, check.organization, check.user) {
         Ok(member) => member,
-        Err(error) => return Ok(Outcome::deny(unreadable(state, &error))),
+        Err(why) => return Ok(Outcome::deny(why)),
     };
     if let Some(why) = barred(standing) {
         return Ok(Outcome::deny(why));
@@ -525,7 +552,7 @@ pub fn explain(
     };
     let (standing, held) = match worker.member(state, view, check.organization, check.user) {
         Ok(member) => member,
-        Err(error) => return Ok(plain(unreadable(state, &error))),
+        Err(why) => return Ok(plain(why)),
     };
     match barred(standing) {
         None | Some(Why::NotMember) => {}

@@ -1,8 +1,10 @@
 //! What a check is answered from: one immutable [`View`], swapped whole, and the caches beside it.
 //!
-//! The order of a change is fixed: the copy's rows are committed, then generations are bumped, then
-//! the new view is published. Whoever sees a view of revision N finds N's rows in the copy and no
-//! older member in a cache.
+//! The order of a change is fixed: its policies are compiled, the copy's rows are committed, then
+//! generations are bumped, then the new view is published. Whoever sees a view of revision N finds
+//! N's rows in the copy and no older member in a cache. Whoever still has the view before it may
+//! read a newer member: every member tells [`AsOf`] which rows it is, and a decision never combines
+//! one with policies that its revision replaced ([`State::goes_with`]).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::domain::{Freshness, FreshnessToken, Position, Revision};
 use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets};
@@ -19,10 +21,17 @@ use crate::runtime::Clock;
 use crate::sidecar::cache::{Depends, Generations, Members, Slugs};
 use crate::sidecar::config::{CacheSizes, Mapping};
 use crate::sidecar::why::Why;
-use crate::store::replica::{Applied, ReplicaError, ReplicaReader};
+use crate::store::replica::{Applied, PolicyRows, ReplicaError, ReplicaReader, Uncommitted};
 
 /// Slugs kept in memory.
 const SLUGS: u64 = 50_000;
+
+/// Requests that wait for a revision at a time; further ones are told at once that it is not there.
+const WAITING: usize = 1024;
+
+/// How often a thread looks for the view that goes with rows just committed. It is published
+/// microseconds after them, unless the thread that does so is not running.
+const LOOKS: usize = 4096;
 
 /// Policies compiled from one revision.
 #[derive(Debug)]
@@ -33,6 +42,17 @@ pub struct View {
     pub engine: Arc<Engine>,
     /// How many times policies changed: answers of hand-written policies are kept under it.
     pub policies: u64,
+    /// Which of the copy's files it was compiled from.
+    copy: u64,
+}
+
+/// Which rows something was read from: the copy's files are numbered, each has its revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AsOf {
+    /// The file.
+    pub copy: u64,
+    /// Where it stood.
+    pub revision: Revision,
 }
 
 impl View {
@@ -41,6 +61,21 @@ impl View {
         self.position
             .map_or(Revision::ZERO, |position| position.revision)
     }
+
+    /// The rows that its policies go with.
+    pub fn as_of(&self) -> AsOf {
+        AsOf {
+            copy: self.copy,
+            revision: self.revision(),
+        }
+    }
+}
+
+/// Policies that wait for their rows to be committed.
+#[derive(Debug)]
+struct Prepared {
+    position: Position,
+    engine: Arc<Engine>,
 }
 
 /// The copy's file; threads reopen their readers when the number grows.
@@ -82,6 +117,12 @@ pub struct State {
     custom: CustomPolicies,
     /// Set while the last change of policies could not be compiled.
     behind: AtomicBool,
+    /// The number that policies of the newest rows have, or will have once they are published.
+    announced: AtomicU64,
+    prepared: Mutex<Option<Prepared>>,
+    /// A file that replaced the copy and could not be taken up yet.
+    wanted: Mutex<Option<PathBuf>>,
+    waiting: Semaphore,
     heard: Heard,
     applied: watch::Sender<Option<Position>>,
     link: Mutex<Link>,
@@ -116,6 +157,7 @@ impl State {
                 position: None,
                 engine,
                 policies: 0,
+                copy: 0,
             }),
             copy: ArcSwapOption::empty(),
             generations: Generations::default(),
@@ -125,6 +167,10 @@ impl State {
             mapping,
             custom,
             behind: AtomicBool::new(false),
+            announced: AtomicU64::new(0),
+            prepared: Mutex::default(),
+            wanted: Mutex::default(),
+            waiting: Semaphore::new(WAITING),
             heard: Heard::default(),
             applied: watch::Sender::new(None),
             link: Mutex::default(),
@@ -162,9 +208,14 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`AdoptError`]: the old view and file keep serving.
+    /// [`AdoptError`]: the old view and file keep serving, and no change or head is believed to be
+    /// theirs. The file is tried again with the next one.
     pub fn adopt(&self, path: &Path) -> Result<Position, AdoptError> {
+        *lock(&self.wanted) = Some(path.to_owned());
         let (position, engine) = self.compile(path)?;
+        let old = self.view.load_full();
+        // Before the file is swapped: who reads the new one knows that its policies are others.
+        self.announced.store(old.policies + 1, Ordering::Release);
         let number = self.copy.load().as_ref().map_or(0, |copy| copy.number) + 1;
         self.copy.store(Some(Arc::new(CopyFile {
             path: path.to_owned(),
@@ -172,20 +223,37 @@ impl State {
         })));
         // After the file is swapped: who loads a bumped generation reads the new file.
         self.generations.bump_all();
-        let old = self.view.load();
-        if old
-            .position
-            .is_some_and(|before| before.epoch != position.epoch)
-        {
-            // Numbers of another epoch: what was heard about the old one says nothing here.
+        if old.position.is_some_and(|before| {
+            before.epoch != position.epoch || before.revision > position.revision
+        }) {
+            // Another history, or back in this one: what was heard says nothing here.
             self.heard.forget();
         }
         self.publish(View {
             position: Some(position),
             engine,
             policies: old.policies + 1,
+            copy: number,
         });
+        *lock(&self.wanted) = None;
         Ok(position)
+    }
+
+    /// Compiles the policies of a change that is not committed yet, for [`Self::apply`].
+    ///
+    /// # Errors
+    ///
+    /// [`AdoptError`]: do not commit it.
+    pub fn prepare(&self, change: &Uncommitted<'_>) -> Result<(), AdoptError> {
+        let rows = change.policy_rows()?;
+        let prepared = Prepared {
+            position: rows.position,
+            engine: self.build(rows)?,
+        };
+        *lock(&self.prepared) = Some(prepared);
+        let next = self.view.load().policies + 1;
+        self.announced.store(next, Ordering::Release);
+        Ok(())
     }
 
     /// Takes up a change whose rows are committed to the copy.
@@ -194,42 +262,103 @@ impl State {
     ///
     /// [`AdoptError`]: caches are right, but the old policies keep serving and the revision stays.
     pub fn apply(&self, applied: &Applied) -> Result<(), AdoptError> {
+        let wanted = lock(&self.wanted).clone();
+        if let Some(path) = wanted {
+            return self.adopt(&path).map(|_| ());
+        }
+        let prepared = lock(&self.prepared)
+            .take()
+            .filter(|prepared| prepared.position == applied.position);
+        let old = self.view.load_full();
+        let recompile = applied.policy_changed || self.behind.load(Ordering::Acquire);
+        self.announced
+            .store(old.policies + u64::from(recompile), Ordering::Release);
         for user in &applied.touched_users {
             self.generations.bump_user(*user);
         }
         if applied.organizations_changed {
             self.generations.bump_organizations();
         }
-        let old = self.view.load();
-        let recompile = applied.policy_changed || self.behind.load(Ordering::Acquire);
-        let view = match self.copy.load().as_ref() {
-            Some(copy) if recompile => View {
-                position: Some(applied.position),
-                engine: self.compile(&copy.path)?.1,
-                policies: old.policies + 1,
-            },
-            _ => View {
-                position: Some(applied.position),
-                engine: Arc::clone(&old.engine),
-                policies: old.policies,
-            },
+        let engine = match prepared {
+            _ if !recompile => Arc::clone(&old.engine),
+            Some(prepared) => {
+                self.behind.store(false, Ordering::Release);
+                prepared.engine
+            }
+            None => self.compile(&self.file()?)?.1,
         };
-        self.publish(view);
+        self.publish(View {
+            position: Some(applied.position),
+            engine,
+            policies: old.policies + u64::from(recompile),
+            copy: old.copy,
+        });
         Ok(())
+    }
+
+    /// Tries again what could not be taken up.
+    fn catch_up(&self) -> Result<(), AdoptError> {
+        let wanted = lock(&self.wanted).clone();
+        if let Some(path) = wanted {
+            return self.adopt(&path).map(|_| ());
+        }
+        if self.behind.load(Ordering::Acquire) {
+            let (position, engine) = self.compile(&self.file()?)?;
+            let old = self.view.load_full();
+            self.publish(View {
+                position: Some(position),
+                engine,
+                policies: old.policies + 1,
+                copy: old.copy,
+            });
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> Result<PathBuf, ReplicaError> {
+        self.copy_path()
+            .ok_or_else(|| ReplicaError::Unavailable("there is no copy yet".to_owned()))
     }
 
     fn compile(&self, path: &Path) -> Result<(Position, Arc<Engine>), AdoptError> {
         // Until it succeeds, no later change may pass for a view of its revision.
         self.behind.store(true, Ordering::Release);
         let rows = ReplicaReader::open(path)?.policy_facts()?;
+        let position = rows.position;
+        let engine = self.build(rows)?;
+        self.behind.store(false, Ordering::Release);
+        Ok((position, engine))
+    }
+
+    fn build(&self, rows: PolicyRows) -> Result<Arc<Engine>, BuildError> {
         let facts = PolicyFacts {
             roles: rows.roles,
             permissions: rows.permissions,
             grants: rows.grants,
         };
         let engine = self.view.load().engine.rebuild(&facts, &self.custom)?;
-        self.behind.store(false, Ordering::Release);
-        Ok((rows.position, Arc::new(engine)))
+        Ok(Arc::new(engine))
+    }
+
+    /// Whether a member that was read `as_of` may be decided by this view's policies: it is of the
+    /// view's rows, or policies have not changed between them.
+    pub(super) fn goes_with(&self, view: &View, as_of: AsOf) -> bool {
+        // Policies are announced before the rows that they go with can be read.
+        as_of <= view.as_of() || self.announced.load(Ordering::Acquire) == view.policies
+    }
+
+    /// Waits for a newer view than this one, microseconds as a rule. `false`: none came.
+    pub(super) fn overtakes(&self, view: &View) -> bool {
+        for _ in 0..LOOKS {
+            if self.view.load().as_of() != view.as_of() {
+                return true;
+            }
+            if self.behind.load(Ordering::Acquire) {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     fn publish(&self, view: View) {
@@ -257,22 +386,34 @@ impl State {
     }
 
     /// Notes a verified head: at `at_boot`, the authority stood at `head`.
-    pub fn hear(&self, head: Revision, at_boot: Duration) {
+    ///
+    /// # Errors
+    ///
+    /// [`AdoptError`]: the copy has facts that were not taken up, so the head says nothing of those
+    /// that serve.
+    pub fn hear(&self, head: Revision, at_boot: Duration) -> Result<(), AdoptError> {
+        self.catch_up()?;
         self.link
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .connected = true;
         self.heard.head(head, at_boot, self.view.load().revision());
+        Ok(())
     }
 
-    /// How fresh answers from this view are, now.
+    /// For how long there may be newer facts than ours. Ask *before* loading the view: of a view
+    /// that was loaded first, a newer head may have been heard since.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.heard
+            .fresh_at()
+            .map(|at| self.clock.since_boot().saturating_sub(at))
+    }
+
+    /// Where a view stands and how stale it may be, for people.
     pub fn freshness(&self, view: &View) -> Freshness {
         Freshness {
             revision: view.revision(),
-            staleness: self
-                .heard
-                .fresh_at()
-                .map(|at| self.clock.since_boot().saturating_sub(at)),
+            staleness: self.staleness(),
         }
     }
 
@@ -280,7 +421,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Why::NotYetApplied`] after `wait`; [`Why::UnknownEpoch`] at once for a token of another
+    /// [`Why::NotYetApplied`] after `wait`, or at once while too many wait; [`Why::UnknownEpoch`] at once for a token of another
     /// history; [`Why::NoCopy`].
     pub async fn reach(&self, token: FreshnessToken, wait: Duration) -> Result<(), Why> {
         let reached = |position: &Option<Position>| {
@@ -288,10 +429,16 @@ impl State {
                 position.epoch != token.epoch || position.revision >= token.revision
             })
         };
-        let mut applied = self.applied.subscribe();
-        let position = match tokio::time::timeout(wait, applied.wait_for(reached)).await {
-            Ok(Ok(position)) => *position,
-            Ok(Err(_)) | Err(_) => self.view.load().position,
+        let now = self.view.load().position;
+        let position = match self.waiting.try_acquire() {
+            Ok(_place) if !reached(&now) => {
+                let mut applied = self.applied.subscribe();
+                match tokio::time::timeout(wait, applied.wait_for(reached)).await {
+                    Ok(Ok(position)) => *position,
+                    Ok(Err(_)) | Err(_) => self.view.load().position,
+                }
+            }
+            Ok(_) | Err(_) => now,
         };
         match position {
             None => Err(Why::NoCopy),
@@ -300,6 +447,10 @@ impl State {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When it was last known that nothing newer exists.

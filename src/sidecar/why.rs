@@ -34,13 +34,15 @@ pub enum Why {
     NoCopy,
     /// The copy cannot be read.
     CopyUnreadable,
+    /// Policies changed under the question, and those that go with its facts are not there yet.
+    Overtaken,
     /// The question could not be asked (inside a batch).
     BadItem,
 }
 
 impl Why {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Roles,
         Self::Policies,
         Self::NotMember,
@@ -56,6 +58,7 @@ impl Why {
         Self::UnknownEpoch,
         Self::NoCopy,
         Self::CopyUnreadable,
+        Self::Overtaken,
         Self::BadItem,
     ];
 
@@ -77,6 +80,7 @@ impl Why {
             Self::UnknownEpoch => "unknown_epoch",
             Self::NoCopy => "no_copy",
             Self::CopyUnreadable => "copy_unreadable",
+            Self::Overtaken => "overtaken",
             Self::BadItem => "bad_item",
         }
     }
@@ -107,6 +111,9 @@ impl Why {
             }
             Self::NoCopy => "the sidecar has no copy of the facts yet",
             Self::CopyUnreadable => "the sidecar's copy cannot be read",
+            Self::Overtaken => {
+                "policies are changing and those for the newest facts are not there yet: ask again"
+            }
             Self::BadItem => "the question cannot be asked",
         }
     }

@@ -39,8 +39,11 @@ struct Asking<'s> {
 }
 
 impl<'s> Asking<'s> {
-    fn new(state: &'s State, view: &'s View, terms: &Terms) -> Self {
-        let freshness = state.freshness(view);
+    fn new(state: &'s State, view: &'s View, staleness: Option<Duration>, terms: &Terms) -> Self {
+        let freshness = Freshness {
+            revision: view.revision(),
+            staleness,
+        };
         let too_old = terms
             .max_staleness
             .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
@@ -68,7 +71,9 @@ impl<'s> Asking<'s> {
             Ok(check) => decide(self.state, self.view, worker, check)?,
             Err(why) => Outcome::deny(*why),
         };
-        worker.counts.count(outcome);
+        if outcome.why != Why::Overtaken {
+            worker.counts.count(outcome);
+        }
         let explanation = if self.explain {
             let value = match &check {
                 Ok(check) => explain(self.state, self.view, worker, check)?,
@@ -127,6 +132,34 @@ impl<'s> Asking<'s> {
     }
 }
 
+/// How often a question is asked when policies change under it.
+const ATTEMPTS: usize = 4;
+
+/// Asks with the newest view, and again while policies change under the question: facts of one
+/// revision are never put to policies of another.
+fn asked(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms,
+    mut ask: impl FnMut(&Asking<'_>, &mut Worker) -> Result<Vec<u8>, RequestError>,
+) -> Result<Vec<u8>, RequestError> {
+    let mut left = ATTEMPTS;
+    loop {
+        let staleness = state.staleness();
+        let view = state.view();
+        worker.overtaken = false;
+        let answered = ask(&Asking::new(state, &view, staleness, terms), worker);
+        if !worker.overtaken {
+            return answered;
+        }
+        left -= 1;
+        if left == 0 || !state.overtakes(&view) {
+            worker.counts.count(Outcome::deny(Why::Overtaken));
+            return answered;
+        }
+    }
+}
+
 fn raw(value: &Value) -> Option<Box<RawValue>> {
     serde_json::value::to_raw_value(value).ok()
 }
@@ -144,11 +177,11 @@ pub fn evaluation(
 ) -> Result<Vec<u8>, RequestError> {
     let evaluation = parse_evaluation(body)?;
     let request = evaluation.complete()?;
-    let view = state.view();
-    let asking = Asking::new(state, &view, terms);
-    let mut out = Vec::with_capacity(Answer::SIZE);
-    asking.request(worker, &request, &mut out)?;
-    Ok(out)
+    asked(state, worker, terms, |asking, worker| {
+        let mut out = Vec::with_capacity(Answer::SIZE);
+        asking.request(worker, &request, &mut out)?;
+        Ok(out)
+    })
 }
 
 /// Answers `POST /access/v1/evaluations`: all items from one view.
@@ -163,13 +196,18 @@ pub fn evaluations(
     body: &[u8],
 ) -> Result<Vec<u8>, RequestError> {
     let batch = Batch::parse(body)?;
-    let view = state.view();
-    let asking = Asking::new(state, &view, terms);
-    if batch.is_empty() {
-        let mut out = Vec::with_capacity(Answer::SIZE);
-        asking.request(worker, &batch.defaults.complete()?, &mut out)?;
-        return Ok(out);
-    }
+    asked(state, worker, terms, |asking, worker| {
+        if batch.is_empty() {
+            let mut out = Vec::with_capacity(Answer::SIZE);
+            asking.request(worker, &batch.defaults.complete()?, &mut out)?;
+            return Ok(out);
+        }
+        Ok(items(asking, worker, &batch))
+    })
+}
+
+fn items(asking: &Asking<'_>, worker: &mut Worker, batch: &Batch<'_>) -> Vec<u8> {
+    let fill = asking.state.mapping.fill_missing_from_defaults;
     let mut out = Vec::with_capacity(32 + batch.len() * Answer::SIZE);
     out.extend_from_slice(br#"{"evaluations":["#);
     for (place, item) in batch.items().enumerate() {
@@ -179,7 +217,6 @@ pub fn evaluations(
         // An answer that fails half-way must leave nothing behind.
         let start = out.len();
         let answered = item.and_then(|item| {
-            let fill = state.mapping.fill_missing_from_defaults;
             let request = resolve(&batch.defaults, &item, fill)?;
             asking.request(worker, &request, &mut out)
         });
@@ -192,7 +229,7 @@ pub fn evaluations(
         }
     }
     out.extend_from_slice(b"]}");
-    Ok(out)
+    out
 }
 
 /// The query of `GET /v1/check`.
@@ -260,25 +297,25 @@ pub(super) fn check(
                 "`permission` is not of the form `service:resource:action`".to_owned(),
             )
         })?;
-    let view = state.view();
-    let asking = Asking::new(state, &view, terms);
     let named = Named {
         context: query.organization.as_deref().map(Cow::Borrowed),
         resource: None,
     };
-    let check = match (organization(state, worker, &named)?, UserId::from_str(user)) {
-        (Err(why), _) => Err(why),
-        (_, Err(_)) => Err(Why::SubjectId),
-        (Ok(organization), Ok(user)) => Ok(Check {
-            user,
-            organization,
-            resource_type: Cow::Borrowed(resource_type),
-            action,
-            resource_id: query.resource.as_deref().unwrap_or_default(),
-            properties: Properties::default(),
-        }),
-    };
-    let mut out = Vec::with_capacity(Answer::SIZE);
-    asking.answer(worker, check, &mut out)?;
-    Ok(out)
+    asked(state, worker, terms, |asking, worker| {
+        let check = match (organization(state, worker, &named)?, UserId::from_str(user)) {
+            (Err(why), _) => Err(why),
+            (_, Err(_)) => Err(Why::SubjectId),
+            (Ok(organization), Ok(user)) => Ok(Check {
+                user,
+                organization,
+                resource_type: Cow::Borrowed(resource_type),
+                action,
+                resource_id: query.resource.as_deref().unwrap_or_default(),
+                properties: Properties::default(),
+            }),
+        };
+        let mut out = Vec::with_capacity(Answer::SIZE);
+        asking.answer(worker, check, &mut out)?;
+        Ok(out)
+    })
 }

@@ -104,7 +104,7 @@ impl Shared {
             family(&mut text, name, kind, help);
             let _ = writeln!(text, "{name} {value}");
         }
-        if let Some(staleness) = self.state.freshness(&view).staleness {
+        if let Some(staleness) = self.state.staleness() {
             let name = "doorward_sidecar_staleness_seconds";
             family(
                 &mut text,
@@ -123,15 +123,15 @@ impl Shared {
     /// `GET /v1/status`.
     pub(super) fn status(&self) -> serde_json::Value {
         let counts = self.counts();
+        let staleness = self.state.staleness();
         let view = self.state.view();
-        let freshness = self.state.freshness(&view);
         let link = self.state.link();
         json!({
             "ready": view.position.is_some(),
             "epoch": view.position.map(|position| position.epoch.to_string()),
-            "revision": freshness.revision.get(),
+            "revision": view.revision().get(),
             "chain": view.position.map(|position| position.chain.to_string()),
-            "staleness_ms": freshness.staleness.map(|staleness| {
+            "staleness_ms": staleness.map(|staleness| {
                 u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)
             }),
             "connected": link.connected,

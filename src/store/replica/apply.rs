@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, params_from_iter};
 
 use super::meta::{self, ReplicaPosition};
+use super::reader::{PolicyRows, policy_rows};
 use super::schema::{Bind, TableShape, cells};
 use super::{Replica, ReplicaError};
 use crate::domain::{Epoch, Position, Revision, Timestamp, UserId};
@@ -69,6 +70,24 @@ pub struct Applied {
     pub frames: usize,
 }
 
+/// A change of what policies are compiled from, written but not yet committed: no reader sees it.
+#[derive(Debug)]
+pub struct Uncommitted<'a>(&'a Connection);
+
+impl Uncommitted<'_> {
+    /// What policies will be compiled from, and where the copy will stand.
+    ///
+    /// # Errors
+    ///
+    /// The rows cannot be read.
+    pub fn policy_rows(&self) -> Result<PolicyRows, ReplicaError> {
+        policy_rows(self.0)
+    }
+}
+
+/// Asked before such a change is committed: an error leaves the copy as it was.
+pub type BeforeCommit<'a> = dyn FnMut(&Uncommitted<'_>) -> Result<(), String> + 'a;
+
 /// Tables by number, for what depends on which one it is.
 mod table {
     pub(super) const ORGANIZATIONS: u16 = 1;
@@ -104,6 +123,20 @@ impl Replica {
     ///
     /// [`ReplicaError::needs_snapshot`] tells whether to go on with a snapshot. The copy is as it was.
     pub fn apply(&mut self, advance: &Advance<'_>) -> Result<Applied, ReplicaError> {
+        self.apply_with(advance, &mut |_| Ok(()))
+    }
+
+    /// As [`Self::apply`], and where roles, permissions, grants or scopes change, `before_commit`
+    /// gets ready for them while no reader sees them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::apply`]; [`ReplicaError::Refused`] with what `before_commit` says.
+    pub fn apply_with(
+        &mut self,
+        advance: &Advance<'_>,
+        before_commit: &mut BeforeCommit<'_>,
+    ) -> Result<Applied, ReplicaError> {
         let mut next = self.meta.clone();
         if let Some(time) = advance.signed_time {
             next.signed_time = next.signed_time.max(time);
@@ -123,55 +156,62 @@ impl Replica {
             }
         }
         let durable = advance.epoch.is_some() || changes.iter().any(takes_away);
-        self.commit(&next, advance.epoch, &changes, durable, frames)?;
+        let applied = applied(next.position, &changes, durable, frames.len());
+        let transaction = self.begin(durable)?;
+        write_all(&transaction, &next, advance.epoch, &changes, frames)?;
+        if applied.policy_changed {
+            before_commit(&Uncommitted(&transaction)).map_err(ReplicaError::Refused)?;
+        }
+        transaction.commit()?;
         self.meta = next;
-        Ok(applied(self.meta.position, &changes, durable, frames.len()))
+        Ok(applied)
     }
 
-    fn commit(
-        &self,
-        next: &ReplicaPosition,
-        epoch: Option<NewEpoch>,
-        changes: &[Change<'_>],
-        durable: bool,
-        frames: &[SealedFrame],
-    ) -> Result<(), ReplicaError> {
+    fn begin(&self, durable: bool) -> Result<rusqlite::Transaction<'_>, ReplicaError> {
         let level = if durable { "FULL" } else { "NORMAL" };
         self.connection.pragma_update(None, "synchronous", level)?;
-        let transaction = rusqlite::Transaction::new_unchecked(
+        Ok(rusqlite::Transaction::new_unchecked(
             &self.connection,
             rusqlite::TransactionBehavior::Immediate,
-        )?;
-        if let Some(new) = epoch {
-            transaction.execute(
-                "INSERT INTO replica_epochs (epoch, first_revision) VALUES (?1, ?2) \
-                 ON CONFLICT DO NOTHING",
-                (
-                    new.epoch.as_uuid().as_bytes(),
-                    i64::try_from(new.first_revision.get()).unwrap_or(i64::MAX),
-                ),
-            )?;
-        }
-        let at = frames
-            .last()
-            .map_or(next.position.revision, |frame| frame.revision);
-        for change in changes {
-            write(&transaction, change).map_err(|error| match error.sqlite_error_code() {
-                Some(
-                    rusqlite::ErrorCode::ConstraintViolation
-                    | rusqlite::ErrorCode::TypeMismatch
-                    | rusqlite::ErrorCode::TooBig,
-                ) => ReplicaError::Poison {
-                    revision: at,
-                    detail: error.to_string(),
-                },
-                _ => error.into(),
-            })?;
-        }
-        next.write(&transaction)?;
-        transaction.commit()?;
-        Ok(())
+        )?)
     }
+}
+
+fn write_all(
+    transaction: &Connection,
+    next: &ReplicaPosition,
+    epoch: Option<NewEpoch>,
+    changes: &[Change<'_>],
+    frames: &[SealedFrame],
+) -> Result<(), ReplicaError> {
+    if let Some(new) = epoch {
+        transaction.execute(
+            "INSERT INTO replica_epochs (epoch, first_revision) VALUES (?1, ?2) \
+             ON CONFLICT DO NOTHING",
+            (
+                new.epoch.as_uuid().as_bytes(),
+                i64::try_from(new.first_revision.get()).unwrap_or(i64::MAX),
+            ),
+        )?;
+    }
+    let at = frames
+        .last()
+        .map_or(next.position.revision, |frame| frame.revision);
+    for change in changes {
+        write(transaction, change).map_err(|error| match error.sqlite_error_code() {
+            Some(
+                rusqlite::ErrorCode::ConstraintViolation
+                | rusqlite::ErrorCode::TypeMismatch
+                | rusqlite::ErrorCode::TooBig,
+            ) => ReplicaError::Poison {
+                revision: at,
+                detail: error.to_string(),
+            },
+            _ => error.into(),
+        })?;
+    }
+    next.write(transaction)?;
+    Ok(())
 }
 
 /// Moves to just before the new epoch's first change; the chain runs on.

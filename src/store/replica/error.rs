@@ -44,6 +44,9 @@ pub enum ReplicaError {
         /// The marker's number.
         revision: Revision,
     },
+    /// Whoever decides by the copy cannot take the change up. The copy stays where it was.
+    #[error("the change cannot be taken up: {0}")]
+    Refused(String),
     /// The disk is full. The copy stays where it was and keeps serving.
     #[error("the disk is full")]
     Full,

@@ -16,7 +16,7 @@ mod schema;
 mod tests;
 mod writer;
 
-pub use apply::{Advance, Applied, NewEpoch};
+pub use apply::{Advance, Applied, BeforeCommit, NewEpoch, Uncommitted};
 pub use error::ReplicaError;
 pub use meta::ReplicaPosition;
 pub use reader::{MemberFacts, PolicyRows, ReplicaReader, SigningKeyRow, StateRow};

@@ -11,8 +11,8 @@ use super::ReplicaError;
 use super::meta::ReplicaPosition;
 use crate::domain::user::UserState;
 use crate::domain::{
-    ClientId, GrantId, OrganizationId, PermissionId, PermissionKey, Position, RoleId, RoleKey,
-    Scope, SessionId, UserId,
+    ClientId, GrantId, OrganizationId, PermissionId, PermissionKey, Position, Revision, RoleId,
+    RoleKey, Scope, SessionId, UserId,
 };
 
 /// The most of the file that is mapped: beyond it reads go through the page cache.
@@ -20,7 +20,8 @@ const MMAP_BYTES: i64 = 4 * 1024 * 1024 * 1024;
 
 /// Membership, further roles and user state in one step. No `user_states` row means active.
 const MEMBER: &str = "\
-SELECT m.role_id, s.state, s.token_epoch, r.role_id FROM organization_members m \
+SELECT m.role_id, s.state, s.token_epoch, r.role_id, (SELECT revision FROM replica) \
+FROM organization_members m \
 LEFT JOIN user_states s ON s.user_id = m.user_id \
 LEFT JOIN organization_member_roles r \
 ON r.organization_id = m.organization_id AND r.user_id = m.user_id \
@@ -41,6 +42,8 @@ pub struct MemberFacts {
     pub state: UserState,
     /// Tokens of the user minted under a lower number are refused.
     pub token_epoch: i64,
+    /// Where the copy stood when this was read.
+    pub revision: Revision,
 }
 
 /// What policies are compiled from, all of one position.
@@ -136,6 +139,10 @@ impl ReplicaReader {
                     .ok_or_else(|| ReplicaError::Corrupt(format!("user state `{text}`")))?,
             },
             token_epoch: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+            revision: Revision::new(
+                u64::try_from(row.get::<_, i64>(4)?)
+                    .map_err(|_| ReplicaError::Corrupt("a negative revision".to_owned()))?,
+            ),
         };
         further(&mut facts.roles, row)?;
         while let Some(row) = rows.next()? {
@@ -173,47 +180,7 @@ impl ReplicaReader {
     /// Everything policies are compiled from, of one position.
     pub fn policy_facts(&mut self) -> Result<PolicyRows, ReplicaError> {
         let transaction = self.connection.transaction()?;
-        let facts = PolicyRows {
-            position: ReplicaPosition::read(&transaction)?.position,
-            roles: collect(&transaction, "SELECT id, service, name FROM roles", |row| {
-                Ok((
-                    RoleId::from_uuid(id(row, 0)?),
-                    RoleKey {
-                        service: name(row, 1)?,
-                        name: name(row, 2)?,
-                    },
-                ))
-            })?,
-            permissions: collect(
-                &transaction,
-                "SELECT id, service, resource, action FROM permissions",
-                |row| {
-                    Ok((
-                        PermissionId::from_uuid(id(row, 0)?),
-                        PermissionKey {
-                            service: name(row, 1)?,
-                            resource: name(row, 2)?,
-                            action: name(row, 3)?,
-                        },
-                    ))
-                },
-            )?,
-            grants: collect(
-                &transaction,
-                "SELECT role_id, permission_id FROM role_permissions",
-                |row| {
-                    Ok((
-                        RoleId::from_uuid(id(row, 0)?),
-                        PermissionId::from_uuid(id(row, 1)?),
-                    ))
-                },
-            )?,
-            scopes: collect(
-                &transaction,
-                "SELECT scope, permission_id FROM scope_permissions",
-                |row| Ok((name(row, 0)?, PermissionId::from_uuid(id(row, 1)?))),
-            )?,
-        };
+        let facts = policy_rows(&transaction)?;
         transaction.commit()?;
         Ok(facts)
     }
@@ -306,6 +273,51 @@ impl ReplicaReader {
             .optional()?;
         Ok(row.unwrap_or_default())
     }
+}
+
+/// Everything policies are compiled from, inside a transaction.
+pub(super) fn policy_rows(connection: &Connection) -> Result<PolicyRows, ReplicaError> {
+    Ok(PolicyRows {
+        position: ReplicaPosition::read(connection)?.position,
+        roles: collect(connection, "SELECT id, service, name FROM roles", |row| {
+            Ok((
+                RoleId::from_uuid(id(row, 0)?),
+                RoleKey {
+                    service: name(row, 1)?,
+                    name: name(row, 2)?,
+                },
+            ))
+        })?,
+        permissions: collect(
+            connection,
+            "SELECT id, service, resource, action FROM permissions",
+            |row| {
+                Ok((
+                    PermissionId::from_uuid(id(row, 0)?),
+                    PermissionKey {
+                        service: name(row, 1)?,
+                        resource: name(row, 2)?,
+                        action: name(row, 3)?,
+                    },
+                ))
+            },
+        )?,
+        grants: collect(
+            connection,
+            "SELECT role_id, permission_id FROM role_permissions",
+            |row| {
+                Ok((
+                    RoleId::from_uuid(id(row, 0)?),
+                    PermissionId::from_uuid(id(row, 1)?),
+                ))
+            },
+        )?,
+        scopes: collect(
+            connection,
+            "SELECT scope, permission_id FROM scope_permissions",
+            |row| Ok((name(row, 0)?, PermissionId::from_uuid(id(row, 1)?))),
+        )?,
+    })
 }
 
 fn further(roles: &mut Vec<RoleId>, row: &Row<'_>) -> Result<(), ReplicaError> {

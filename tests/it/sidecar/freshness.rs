@@ -30,7 +30,7 @@ async fn staleness_is_unknown_at_first_and_counts_from_the_last_verified_head() 
     };
     assert!(staleness().await.is_null());
     let now = running.clock.since_boot();
-    running.sidecar.state().hear(Revision::new(1), now);
+    running.sidecar.state().hear(Revision::new(1), now).unwrap();
     assert_eq!(staleness().await, 0);
     running.clock.advance(Duration::from_millis(2500));
     assert_eq!(staleness().await, 2500);
@@ -57,7 +57,7 @@ async fn a_maximum_staleness_denies_what_is_staler_or_of_unknown_age() {
     assert_eq!(ask(at_most).await, (false, Some("stale".to_owned())));
     assert_eq!(ask("").await, (true, None));
     let now = running.clock.since_boot();
-    running.sidecar.state().hear(Revision::new(1), now);
+    running.sidecar.state().hear(Revision::new(1), now).unwrap();
     assert_eq!(ask(at_most).await, (true, None));
     running.clock.advance(Duration::from_secs(3));
     assert_eq!(ask(at_most).await, (false, Some("stale".to_owned())));

@@ -4,6 +4,7 @@
 mod answers;
 mod batches;
 mod cache;
+mod changes;
 mod exposure;
 mod freshness;
 mod policies;

@@ -19,7 +19,7 @@ use doorward::sidecar::config::{CacheSizes, Config, Listener, Mapping};
 use doorward::sidecar::decide::Worker;
 use doorward::sidecar::http::{Terms, evaluation, evaluations};
 use doorward::sidecar::view::State;
-use doorward::store::replica::{Advance, Applied, Builder, Replica};
+use doorward::store::replica::{Advance, Applied, Builder, Replica, ReplicaError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -182,15 +182,19 @@ pub fn empty_copy(path: &std::path::Path, epoch: Epoch) -> Replica {
 
 /// Commits one frame to a copy.
 pub fn commit(replica: &mut Replica, ops: Vec<Op>) -> Applied {
+    let frame = next_frame(replica, ops);
+    replica.apply(&Advance::frames(&[frame])).unwrap()
+}
+
+fn next_frame(replica: &Replica, ops: Vec<Op>) -> SealedFrame {
     let position = replica.position();
     let payload = Frame { reset: false, ops }.encode();
     let revision = position.revision.next();
-    let frame = SealedFrame {
+    SealedFrame {
         revision,
         chain: position.chain.extend(revision, &payload),
         payload,
-    };
-    replica.apply(&Advance::frames(&[frame])).unwrap()
+    }
 }
 
 impl World {
@@ -223,9 +227,19 @@ impl World {
         Worker::new(&self.state)
     }
 
+    /// The first half of what the follower does: policies are compiled and rows are committed.
+    pub fn commit(&mut self, ops: Vec<Op>) -> Result<Applied, ReplicaError> {
+        let frame = next_frame(&self.replica, ops);
+        let state = &self.state;
+        self.replica
+            .apply_with(&Advance::frames(&[frame]), &mut |change| {
+                state.prepare(change).map_err(|error| error.to_string())
+            })
+    }
+
     /// As the follower does: commit, then tell.
     pub fn apply(&mut self, ops: Vec<Op>) -> Applied {
-        let applied = commit(&mut self.replica, ops);
+        let applied = self.commit(ops).unwrap();
         self.state.apply(&applied).unwrap();
         applied
     }
