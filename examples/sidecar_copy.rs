@@ -8,6 +8,7 @@
 //! `WORLD/opa-data.json` holds members and role permissions. `OUT/policies` gets one hand-written
 //! policy that has a say about every action, to measure with.
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,

@@ -35,6 +35,10 @@ pub struct PlainToken(Secret<String>);
 
 impl PlainToken {
     /// Writes `random` behind `prefix` (for example `dwc_`).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "takes the bits in: they are wiped when this returns"
+    )]
     pub fn from_random(prefix: &str, random: Zeroizing<[u8; 32]>) -> Self {
         let mut text = String::with_capacity(prefix.len() + 43);
         text.push_str(prefix);

@@ -1,7 +1,7 @@
 //! Machine credentials: who calls, and with which tokens.
 //!
 //! A client proves itself with a secret and gets an access token ([`tokens`]); a request shows the
-//! token and becomes an [`Actor`] ([`authenticate`]). [`clients`] and [`sidecars`] make and end
+//! token and becomes an [`Actor`] ([`mod@authenticate`]). [`clients`] and [`sidecars`] make and end
 //! those who may ask.
 
 pub mod actor;

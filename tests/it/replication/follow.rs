@@ -89,7 +89,7 @@ async fn a_head_that_the_copy_has_makes_it_fresh_and_is_reported_back() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), reported)
+    tokio::time::timeout(std::time::Duration::from_mins(1), reported)
         .await
         .unwrap();
     sidecar.stop().await;

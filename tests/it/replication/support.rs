@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Longer than any test needs: a guard against waiting for ever, not a measurement.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn signer() -> Arc<FeedSigner> {
     Arc::new(FeedSigner::from_seed(&[7; 32]).unwrap())

@@ -2,6 +2,7 @@
 
 use doorward::domain::Secret;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::world::*;
 
@@ -159,7 +160,6 @@ async fn without_a_copy_it_is_not_ready_and_denies_with_that_reason() {
     }
     let address = sidecar.bound()[0].tcp().unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     stream
         .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await

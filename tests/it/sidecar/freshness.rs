@@ -75,7 +75,7 @@ async fn a_maximum_staleness_denies_what_is_staler_or_of_unknown_age() {
 #[tokio::test]
 async fn a_listener_may_deny_beyond_a_staleness_of_its_own() {
     let running = Running::with(|config| {
-        config.listeners[0].deny_beyond = Some(Duration::from_secs(600));
+        config.listeners[0].deny_beyond = Some(Duration::from_mins(10));
     })
     .await;
     let body = question("acme", 1, "write").to_string();
@@ -112,6 +112,10 @@ async fn at_least_a_later_revision_waits_for_it_and_answers_from_it() {
     let body = question("acme", 2, "write").to_string();
     let address = running.sidecar.bound()[0].tcp().unwrap();
     let request = post("/access/v1/evaluation", &header(&token(epoch(), 2)), &body);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "awaited below, in this very test"
+    )]
     let asked = tokio::task::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
