@@ -5,38 +5,81 @@ use super::support::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_copy_equals_the_authority_after_any_history_of_changes_cuts_and_restarts() {
     for seed in 0..4 {
-        let random = Random::new(seed);
-        let authority = Authority::start().await;
-        plant(&authority).await;
-        let budgets = (0..7)
-            .map(|_| 300 + usize::try_from(random.below(6000)).unwrap())
-            .collect();
-        let wire = Wire::to(authority.address, &authority.tasks, budgets).await;
-        let data = crate::support::directory();
-        let mut sidecar = Sidecar::follow(wire.address, data.path());
-        for _ in 0..60 {
-            match random.below(12) {
-                0 => wire.cut(),
-                1 => {
-                    sidecar.stop().await;
-                    sidecar = Sidecar::follow(wire.address, data.path());
-                }
-                2 => {
-                    let head = authority.head();
-                    sidecar.reach(head).await;
-                }
-                _ => {
-                    random_change(&authority, &random).await;
-                }
+        for engine in engines() {
+            random_history(&engine, seed).await;
+        }
+    }
+}
+
+async fn random_history(engine: &Engine, seed: u64) {
+    let random = Random::new(seed);
+    let authority = Authority::start_on(engine, 50_000, |_| {}).await;
+    plant(&authority).await;
+    let budgets = (0..7)
+        .map(|_| 300 + usize::try_from(random.below(6000)).unwrap())
+        .collect();
+    let wire = Wire::to(authority.address, &authority.tasks, budgets).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(wire.address, data.path());
+    for _ in 0..60 {
+        match random.below(12) {
+            0 => wire.cut(),
+            1 => {
+                sidecar.stop().await;
+                sidecar = Sidecar::follow(wire.address, data.path());
+            }
+            2 => {
+                let head = authority.head();
+                sidecar.reach(head).await;
+            }
+            _ => {
+                random_change(&authority, &random).await;
             }
         }
-        let told = sidecar.reach(authority.head()).await;
-        sidecar.stop().await;
-        let (position, rows) = rows_of(&told.path.unwrap());
-        assert_eq!(position, authority.head(), "seed {seed}");
-        assert_eq!(rows, authority.scan().await, "seed {seed}");
-        authority.stop().await;
     }
+    let told = sidecar.reach(authority.head()).await;
+    sidecar.stop().await;
+    let (position, rows) = rows_of(&told.path.unwrap());
+    assert_eq!(position, authority.head(), "seed {seed}, {engine:?}");
+    assert_eq!(rows, authority.scan().await, "seed {seed}, {engine:?}");
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_instance_commits_reaches_the_followers_of_another() {
+    let Some(database) = engines().into_iter().nth(1) else {
+        return;
+    };
+    let here = Authority::start_on(&database, 50_000, |_| {}).await;
+    // Its tailer hears of the change from the database alone: no heartbeat falls into the test.
+    let there = Authority::start_on(&database, 50_000, |config| {
+        config.heartbeat = std::time::Duration::from_hours(1);
+    })
+    .await;
+    plant(&here).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow_with(there.address, data.path(), |config| {
+        config.silence = std::time::Duration::from_mins(10);
+    });
+    sidecar.reach(here.head()).await;
+    let random = Random::new(12);
+    for _ in 0..20 {
+        let next = random_change(&here, &random).await;
+        let told = sidecar.reach(next).await;
+        assert_eq!(told.replaced, 1, "by rows");
+        assert!(told.disconnected.is_empty(), "on one connection");
+    }
+    // And both at once.
+    let (one, other) = (Random::new(13), Random::new(14));
+    for _ in 0..20 {
+        tokio::join!(random_change(&here, &one), random_change(&there, &other));
+    }
+    let head = there.change(|tx| put_member(tx, 1, 1, 1)).await;
+    let told = sidecar.reach(head).await;
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, here.scan().await);
+    here.stop().await;
+    there.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

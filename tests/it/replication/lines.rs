@@ -8,7 +8,13 @@ use super::support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_too_large_to_travel_as_rows_arrives_by_snapshot() {
-    let authority = Authority::start_with(40, |_| {}).await;
+    for engine in engines() {
+        large_change(&engine).await;
+    }
+}
+
+async fn large_change(engine: &Engine) {
+    let authority = Authority::start_on(engine, 40, |_| {}).await;
     let head = plant(&authority).await;
     let data = crate::support::directory();
     let mut sidecar = Sidecar::follow(authority.address, data.path());
@@ -35,7 +41,13 @@ async fn a_change_too_large_to_travel_as_rows_arrives_by_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_from_before_the_floor_takes_a_snapshot() {
-    let authority = Authority::start().await;
+    for engine in engines() {
+        below_the_floor(&engine).await;
+    }
+}
+
+async fn below_the_floor(engine: &Engine) {
+    let authority = Authority::start_on(engine, 50_000, |_| {}).await;
     let head = plant(&authority).await;
     let data = crate::support::directory();
     let mut sidecar = Sidecar::follow(authority.address, data.path());
@@ -82,7 +94,13 @@ async fn a_new_epoch_is_followed_without_a_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_from_before_a_new_epoch_resumes_into_it() {
-    let authority = Authority::start().await;
+    for engine in engines() {
+        across_epochs(&engine).await;
+    }
+}
+
+async fn across_epochs(engine: &Engine) {
+    let authority = Authority::start_on(engine, 50_000, |_| {}).await;
     let head = plant(&authority).await;
     let data = crate::support::directory();
     let mut sidecar = Sidecar::follow(authority.address, data.path());

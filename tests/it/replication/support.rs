@@ -58,19 +58,30 @@ pub struct Authority {
     pub snapshots_asked: Arc<AtomicU64>,
 }
 
-pub fn open_store(folder: &Path, rows_max: usize) -> Store {
-    Store::open_with(
-        &StoreConfig::Sqlite {
-            path: folder.join("authority.db"),
-        },
-        StoreLimits {
-            frame_rows_max: rows_max,
-        },
-        &*clock(),
-        &SystemEntropy::default(),
-    )
-    .unwrap()
+pub fn open_store(config: &StoreConfig, rows_max: usize) -> Store {
+    let limits = StoreLimits {
+        frame_rows_max: rows_max,
+    };
+    Store::open_with(config, limits, &*clock(), &SystemEntropy::default()).unwrap()
 }
+
+fn file_in(folder: &Path) -> StoreConfig {
+    StoreConfig::Sqlite {
+        path: folder.join("authority.db"),
+    }
+}
+
+/// A fresh database on each engine there is.
+pub fn engines() -> Vec<Engine> {
+    let postgres = crate::support::postgres::database();
+    std::iter::once(Engine(None))
+        .chain(postgres.map(|config| Engine(Some(config))))
+        .collect()
+}
+
+/// A database for an authority: a file in its folder, or a server's.
+#[derive(Clone, Debug)]
+pub struct Engine(Option<StoreConfig>);
 
 impl Authority {
     pub async fn start() -> Self {
@@ -87,7 +98,25 @@ impl Authority {
         rows_max: usize,
         configure: impl FnOnce(&mut SupplierConfig),
     ) -> Self {
+        Self::start_whole(folder, &Engine(None), rows_max, configure).await
+    }
+
+    pub async fn start_on(
+        engine: &Engine,
+        rows_max: usize,
+        configure: impl FnOnce(&mut SupplierConfig),
+    ) -> Self {
+        Self::start_whole(crate::support::directory(), engine, rows_max, configure).await
+    }
+
+    async fn start_whole(
+        folder: TempDir,
+        engine: &Engine,
+        rows_max: usize,
+        configure: impl FnOnce(&mut SupplierConfig),
+    ) -> Self {
         let path = folder.path().to_owned();
+        let database = engine.0.clone().unwrap_or_else(|| file_in(&path));
         let clock = clock();
         let tasks = Tasks::new();
         let mut config = SupplierConfig::new(path.join("feed"));
@@ -95,7 +124,7 @@ impl Authority {
         configure(&mut config);
         let (shared, own, opened) = (Arc::clone(&clock), tasks.clone(), config);
         let (store, supplier) = std::thread::spawn(move || {
-            let store = open_store(&path, rows_max);
+            let store = open_store(&database, rows_max);
             let supplier = Supplier::open(
                 store.clone(),
                 signer(),
