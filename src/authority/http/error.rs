@@ -1,7 +1,7 @@
 //! Every refusal, as an RFC 9457 answer.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::authority::access::Denied;
@@ -117,6 +117,13 @@ pub(super) fn problem_response(problem: &Problem) -> Response {
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The rest of the body is not read, so the connection ends: a client that is not told
+        // would send its next request into it.
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

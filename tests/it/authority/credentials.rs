@@ -18,7 +18,7 @@ use doorward::protocol::credentials::JoinToken;
 use doorward::runtime::config::{ConfigError, Environment};
 use doorward::runtime::listen::Bound;
 use doorward::runtime::{Clock, Entropy, Exit, ManualClock, SeededEntropy, Stop, Tasks};
-use doorward::store::StoreError;
+use doorward::store::{StoreConfig, StoreError};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -41,10 +41,17 @@ struct Installation {
 
 impl Installation {
     fn new() -> Self {
+        Self::new_on(None)
+    }
+
+    fn new_on(store: Option<StoreConfig>) -> Self {
         let directory = support::directory();
         let mut config = Config::in_directory(&directory.path().join("data"));
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.resources = vec!["https://billing.example".to_owned()];
+        if let Some(store) = store {
+            config.store = store;
+        }
         let clock = Arc::new(ManualClock::at(NOW));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let dynamic: Arc<dyn Clock> = clock.clone();
@@ -97,7 +104,11 @@ struct Answered {
 
 impl Served {
     async fn start() -> Self {
-        let installation = Installation::new();
+        Self::start_on(None).await
+    }
+
+    async fn start_on(store: Option<StoreConfig>) -> Self {
+        let installation = tokio::task::block_in_place(|| Installation::new_on(store));
         let mut app =
             tokio::task::block_in_place(|| installation.build(installation.config.clone()))
                 .unwrap();
@@ -208,9 +219,39 @@ impl Drop for Served {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_operator_gets_a_token_and_the_token_works() {
-    let served = Served::start().await;
+/// Instantiates behaviours of a served authority as tests of each engine.
+macro_rules! on_both_engines {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::Served::start().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(store) = $crate::support::postgres::database() {
+                    super::$name(super::Served::start_on(Some(store)).await).await;
+                }
+            })*
+        }
+    };
+}
+
+on_both_engines! {
+    the_first_operator_gets_a_token_and_the_token_works,
+    unknown_clients_wrong_secrets_and_retired_clients_are_answered_alike,
+    a_token_ends_with_its_time_and_is_for_its_audience_and_scope_only,
+    ten_wrong_secrets_slow_the_next_one_down_but_never_the_right_one,
+    a_rotated_secret_leaves_the_one_before_it_for_its_time,
+    a_join_token_pins_the_feed_key_and_works_once_even_when_raced,
+    a_revoked_sidecar_is_refused_everywhere_at_once,
+    metadata_and_keys_say_what_works,
+    the_host_mints_a_users_token_which_ends_with_the_users_epoch,
+}
+
+async fn the_first_operator_gets_a_token_and_the_token_works(served: Served) {
     let answered = served
         .token_request(FIRST_OPERATOR, &served.installation.secret, "")
         .await;
@@ -228,9 +269,7 @@ async fn the_first_operator_gets_a_token_and_the_token_works() {
     assert!(!clients.body.to_string().contains("secret"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unknown_clients_wrong_secrets_and_retired_clients_are_answered_alike() {
-    let served = Served::start().await;
+async fn unknown_clients_wrong_secrets_and_retired_clients_are_answered_alike(served: Served) {
     let operator = served.operator().await;
     let made = served
         .call(
@@ -279,9 +318,7 @@ async fn unknown_clients_wrong_secrets_and_retired_clients_are_answered_alike() 
     assert_eq!(refused.status, 401, "a retired client's token is refused");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_ends_with_its_time_and_is_for_its_audience_and_scope_only() {
-    let served = Served::start().await;
+async fn a_token_ends_with_its_time_and_is_for_its_audience_and_scope_only(served: Served) {
     let secret = served.installation.secret.clone();
     let token = served.operator().await;
     let other = served
@@ -313,9 +350,7 @@ async fn a_token_ends_with_its_time_and_is_for_its_audience_and_scope_only() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_wrong_secrets_slow_the_next_one_down_but_never_the_right_one() {
-    let served = Served::start().await;
+async fn ten_wrong_secrets_slow_the_next_one_down_but_never_the_right_one(served: Served) {
     for _ in 0..10 {
         let answered = served.token_request(FIRST_OPERATOR, "dwc_x", "").await;
         assert_eq!(answered.status, 401);
@@ -326,9 +361,7 @@ async fn ten_wrong_secrets_slow_the_next_one_down_but_never_the_right_one() {
     served.operator().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotated_secret_leaves_the_one_before_it_for_its_time() {
-    let served = Served::start().await;
+async fn a_rotated_secret_leaves_the_one_before_it_for_its_time(served: Served) {
     let operator = served.operator().await;
     let first = served.installation.secret.clone();
     let path = format!("/v1/clients/{FIRST_OPERATOR}/secret");
@@ -351,9 +384,7 @@ async fn a_rotated_secret_leaves_the_one_before_it_for_its_time() {
     served.token(FIRST_OPERATOR, &third).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_join_token_pins_the_feed_key_and_works_once_even_when_raced() {
-    let served = Served::start().await;
+async fn a_join_token_pins_the_feed_key_and_works_once_even_when_raced(served: Served) {
     let operator = served.operator().await;
     let text = served.invite(&operator).await;
     let token: JoinToken = text.parse().unwrap();
@@ -379,9 +410,7 @@ async fn a_join_token_pins_the_feed_key_and_works_once_even_when_raced() {
     assert_eq!(served.enroll("dwj_never").await.status, 401);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_sidecar_is_refused_everywhere_at_once() {
-    let served = Served::start().await;
+async fn a_revoked_sidecar_is_refused_everywhere_at_once(served: Served) {
     let operator = served.operator().await;
     let enrolled = served.enroll(&served.invite(&operator).await).await;
     assert_eq!(enrolled.status, 201, "{}", enrolled.body);
@@ -416,9 +445,7 @@ async fn a_revoked_sidecar_is_refused_everywhere_at_once() {
     assert!(shown.body["revoked_at"].is_string());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metadata_and_keys_say_what_works() {
-    let served = Served::start().await;
+async fn metadata_and_keys_say_what_works(served: Served) {
     let path = "/.well-known/oauth-authorization-server";
     let metadata = served.call(Method::GET, path, None, Value::Null).await.body;
     assert_eq!(metadata["issuer"], "http://127.0.0.1:7180");
@@ -435,9 +462,7 @@ async fn metadata_and_keys_say_what_works() {
     assert!(keys["keys"][0].get("d").is_none(), "no private half");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_host_mints_a_users_token_which_ends_with_the_users_epoch() {
-    let served = Served::start().await;
+async fn the_host_mints_a_users_token_which_ends_with_the_users_epoch(served: Served) {
     let operator = served.operator().await;
     let made = served
         .call(

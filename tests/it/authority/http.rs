@@ -94,9 +94,18 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-#[tokio::test]
-async fn nobody_the_wrong_person_and_the_wrong_tenant_are_turned_away_everywhere() {
-    let app = TestApp::start().await;
+on_both_engines! {
+    nobody_the_wrong_person_and_the_wrong_tenant_are_turned_away_everywhere,
+    a_body_that_cannot_be_read_is_refused_in_words,
+    ids_that_are_none_are_refused,
+    every_answer_carries_a_request_id_and_headers_that_browsers_heed,
+    a_known_path_with_another_method_is_405_with_what_is_allowed,
+    the_process_tells_whether_it_lives_is_ready_and_how_it_does,
+    a_token_says_no_more_than_its_scopes,
+    several_credentials_at_once_are_refused,
+}
+
+async fn nobody_the_wrong_person_and_the_wrong_tenant_are_turned_away_everywhere(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let wrong_person = app.member_of("acme", "billing/viewer").await;
     let wrong_tenant = app.owner_of("other").await;
@@ -135,9 +144,7 @@ async fn nobody_the_wrong_person_and_the_wrong_tenant_are_turned_away_everywhere
     );
 }
 
-#[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused_in_words() {
-    let app = TestApp::start().await;
+async fn a_body_that_cannot_be_read_is_refused_in_words(app: TestApp) {
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     let huge = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
     let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
@@ -182,9 +189,7 @@ async fn a_body_that_cannot_be_read_is_refused_in_words() {
     }
 }
 
-#[tokio::test]
-async fn ids_that_are_none_are_refused() {
-    let app = TestApp::start().await;
+async fn ids_that_are_none_are_refused(app: TestApp) {
     let ada = app.owner_of("acme").await;
     for (path, status) in [
         ("/v1/users/ada", 400),
@@ -201,9 +206,7 @@ async fn ids_that_are_none_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn every_answer_carries_a_request_id_and_headers_that_browsers_heed() {
-    let app = TestApp::start().await;
+async fn every_answer_carries_a_request_id_and_headers_that_browsers_heed(app: TestApp) {
     let echoed = app
         .get("/healthz")
         .header("x-request-id", "abc-123")
@@ -228,9 +231,7 @@ async fn every_answer_carries_a_request_id_and_headers_that_browsers_heed() {
     );
 }
 
-#[tokio::test]
-async fn a_known_path_with_another_method_is_405_with_what_is_allowed() {
-    let app = TestApp::start().await;
+async fn a_known_path_with_another_method_is_405_with_what_is_allowed(app: TestApp) {
     let reply = app
         .delete("/v1/users")
         .by(app.operator())
@@ -240,9 +241,7 @@ async fn a_known_path_with_another_method_is_405_with_what_is_allowed() {
     assert!(reply.header("allow").contains("POST"));
 }
 
-#[tokio::test]
-async fn the_process_tells_whether_it_lives_is_ready_and_how_it_does() {
-    let app = TestApp::start().await;
+async fn the_process_tells_whether_it_lives_is_ready_and_how_it_does(app: TestApp) {
     app.get("/healthz").send().await.expect(200);
     let ready = app.get("/readyz").send().await.expect(200);
     assert_eq!(ready.body["revision"], app.revision());
@@ -251,9 +250,7 @@ async fn the_process_tells_whether_it_lives_is_ready_and_how_it_does() {
     assert!(text.contains("doorward_authority_requests_total"), "{text}");
 }
 
-#[tokio::test]
-async fn a_token_says_no_more_than_its_scopes() {
-    let app = TestApp::start().await;
+async fn a_token_says_no_more_than_its_scopes(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let narrow = app.token_with(ada.id, "doorward:feed").await;
     let reply = app
@@ -269,9 +266,7 @@ async fn a_token_says_no_more_than_its_scopes() {
     );
 }
 
-#[tokio::test]
-async fn several_credentials_at_once_are_refused() {
-    let app = TestApp::start().await;
+async fn several_credentials_at_once_are_refused(app: TestApp) {
     app.get("/v1/organizations")
         .by(app.operator())
         .by(app.operator())

@@ -42,9 +42,16 @@ async fn service_token(app: &TestApp, service: &str) -> String {
     reply.body["access_token"].as_str().unwrap().to_owned()
 }
 
-#[tokio::test]
-async fn a_service_plans_and_applies_its_own_manifest_and_no_other() {
-    let app = TestApp::start().await;
+on_both_engines! {
+    a_service_plans_and_applies_its_own_manifest_and_no_other,
+    nobody_else_may,
+    what_is_wrong_with_a_body_is_said_with_its_own_status,
+    the_built_in_manifest_cannot_be_replaced,
+    a_held_role_is_refused_with_its_holders_and_the_blast_radius_shows_them,
+    people_read_which_roles_and_permissions_services_declare,
+}
+
+async fn a_service_plans_and_applies_its_own_manifest_and_no_other(app: TestApp) {
     let token = service_token(&app, "documents").await;
     let plan = app
         .put(format!("{PATH}?dry_run=true"))
@@ -91,9 +98,7 @@ async fn a_service_plans_and_applies_its_own_manifest_and_no_other() {
         .expect_problem(403, "insufficient-scope");
 }
 
-#[tokio::test]
-async fn nobody_else_may() {
-    let app = TestApp::start().await;
+async fn nobody_else_may(app: TestApp) {
     app.put(PATH)
         .json(&documents())
         .await
@@ -111,9 +116,7 @@ async fn nobody_else_may() {
         .expect(403);
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_a_body_is_said_with_its_own_status() {
-    let app = TestApp::start().await;
+async fn what_is_wrong_with_a_body_is_said_with_its_own_status(app: TestApp) {
     let put = || app.put(PATH).by(app.operator());
     put()
         .bytes("text/yaml", "service: documents")
@@ -170,9 +173,7 @@ async fn what_is_wrong_with_a_body_is_said_with_its_own_status() {
         .expect_problem(400, "malformed-request");
 }
 
-#[tokio::test]
-async fn the_built_in_manifest_cannot_be_replaced() {
-    let app = TestApp::start().await;
+async fn the_built_in_manifest_cannot_be_replaced(app: TestApp) {
     app.put("/v1/services/auth/manifest")
         .by(app.operator())
         .json(&json!({ "service": "auth", "permissions": {} }))
@@ -180,9 +181,7 @@ async fn the_built_in_manifest_cannot_be_replaced() {
         .expect_problem(409, "built-in-service");
 }
 
-#[tokio::test]
-async fn a_held_role_is_refused_with_its_holders_and_the_blast_radius_shows_them() {
-    let app = TestApp::start().await;
+async fn a_held_role_is_refused_with_its_holders_and_the_blast_radius_shows_them(app: TestApp) {
     app.put(PATH)
         .by(app.operator())
         .json(&documents())
@@ -224,9 +223,7 @@ async fn a_held_role_is_refused_with_its_holders_and_the_blast_radius_shows_them
         .expect_problem(409, "newer-manifest-live");
 }
 
-#[tokio::test]
-async fn people_read_which_roles_and_permissions_services_declare() {
-    let app = TestApp::start().await;
+async fn people_read_which_roles_and_permissions_services_declare(app: TestApp) {
     let owner = app.owner_of("acme").await;
     let get = |path: &'static str| app.get(path).by(&owner.token).send();
     let services = get("/v1/services?limit=1").await.expect(200);

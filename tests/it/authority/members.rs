@@ -4,7 +4,6 @@ use doorward::domain::UserId;
 use serde_json::json;
 
 use crate::support::app::{Person, Reply, TestApp};
-use crate::support::postgres;
 
 fn member(user: UserId) -> String {
     format!("/v1/organizations/acme/members/{user}")
@@ -21,9 +20,23 @@ async fn add(app: &TestApp, by: &Person, user: UserId, role: &str) -> Reply {
         .await
 }
 
-#[tokio::test]
-async fn an_admin_adds_a_member_and_the_same_again_changes_nothing() {
-    let app = TestApp::start().await;
+on_both_engines! {
+    an_admin_adds_a_member_and_the_same_again_changes_nothing,
+    a_member_has_several_roles_and_keeps_a_primary_one,
+    a_further_role_that_becomes_the_primary_one_is_no_longer_a_further_one,
+    only_owners_make_owners_and_touch_their_memberships,
+    a_role_is_given_and_taken_by_those_who_hold_what_it_names,
+    what_no_service_declares_or_declares_no_longer_is_not_given,
+    the_operators_role_is_held_in_system_and_nothing_else_is,
+    the_last_owner_stays_whichever_way_is_tried,
+    whoever_is_a_member_sees_the_organization_and_may_leave,
+    path_and_body_must_name_the_same_user,
+    a_suspended_user_is_nobody_whatever_the_token_says,
+    members_are_listed_in_pages_with_their_roles,
+    of_two_owners_who_leave_at_once_one_stays,
+}
+
+async fn an_admin_adds_a_member_and_the_same_again_changes_nothing(app: TestApp) {
     app.owner_of("acme").await;
     let admin = app.member_of("acme", "auth/admin").await;
     let bob = app.user("bob").await;
@@ -49,9 +62,7 @@ async fn an_admin_adds_a_member_and_the_same_again_changes_nothing() {
         .expect_problem(409, "already-member");
 }
 
-#[tokio::test]
-async fn a_member_has_several_roles_and_keeps_a_primary_one() {
-    let app = TestApp::start().await;
+async fn a_member_has_several_roles_and_keeps_a_primary_one(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let bob = app.user("bob").await;
     add(&app, &ada, bob, "billing/viewer").await.expect(201);
@@ -94,9 +105,7 @@ async fn a_member_has_several_roles_and_keeps_a_primary_one() {
     assert_eq!(app.revision(), revision);
 }
 
-#[tokio::test]
-async fn a_further_role_that_becomes_the_primary_one_is_no_longer_a_further_one() {
-    let app = TestApp::start().await;
+async fn a_further_role_that_becomes_the_primary_one_is_no_longer_a_further_one(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let bob = app.member_of("acme", "billing/viewer").await;
     app.put(role(bob.id, "billing/editor"))
@@ -115,9 +124,7 @@ async fn a_further_role_that_becomes_the_primary_one_is_no_longer_a_further_one(
     assert_eq!(changed.body["further_roles"], json!([]));
 }
 
-#[tokio::test]
-async fn only_owners_make_owners_and_touch_their_memberships() {
-    let app = TestApp::start().await;
+async fn only_owners_make_owners_and_touch_their_memberships(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let admin = app.member_of("acme", "auth/admin").await;
     let bob = app.member_of("acme", "auth/member").await;
@@ -161,9 +168,7 @@ async fn only_owners_make_owners_and_touch_their_memberships() {
         .expect(200);
 }
 
-#[tokio::test]
-async fn a_role_is_given_and_taken_by_those_who_hold_what_it_names() {
-    let app = TestApp::start().await;
+async fn a_role_is_given_and_taken_by_those_who_hold_what_it_names(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let treasurer = app.member_of("acme", "billing/treasurer").await;
     let bob = app.member_of("acme", "billing/viewer").await;
@@ -201,9 +206,7 @@ async fn a_role_is_given_and_taken_by_those_who_hold_what_it_names() {
         .expect(200);
 }
 
-#[tokio::test]
-async fn what_no_service_declares_or_declares_no_longer_is_not_given() {
-    let app = TestApp::start().await;
+async fn what_no_service_declares_or_declares_no_longer_is_not_given(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let bob = app.user("bob").await;
 
@@ -233,9 +236,7 @@ async fn what_no_service_declares_or_declares_no_longer_is_not_given() {
         .expect_problem(404, "not-found");
 }
 
-#[tokio::test]
-async fn the_operators_role_is_held_in_system_and_nothing_else_is() {
-    let app = TestApp::start().await;
+async fn the_operators_role_is_held_in_system_and_nothing_else_is(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let olga = app.user("olga").await;
 
@@ -256,9 +257,7 @@ async fn the_operators_role_is_held_in_system_and_nothing_else_is() {
         .expect(201);
 }
 
-#[tokio::test]
-async fn the_last_owner_stays_whichever_way_is_tried() {
-    let app = TestApp::start().await;
+async fn the_last_owner_stays_whichever_way_is_tried(app: TestApp) {
     let ada = app.owner_of("acme").await;
     app.put(role(ada.id, "auth/member"))
         .by(&ada.token)
@@ -294,7 +293,7 @@ async fn the_last_owner_stays_whichever_way_is_tried() {
         .expect_problem(409, "last-owner");
 }
 
-async fn two_owners_leave_at_once(app: TestApp) {
+async fn of_two_owners_who_leave_at_once_one_stays(app: TestApp) {
     for round in 0..8 {
         let slug = format!("acme-{round}");
         let ada = app.owner_of(&slug).await;
@@ -311,22 +310,7 @@ async fn two_owners_leave_at_once(app: TestApp) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_owners_who_leave_at_once_one_stays() {
-    two_owners_leave_at_once(TestApp::start().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_owners_who_leave_at_once_one_stays_on_postgresql() {
-    let Some(store) = postgres::database() else {
-        return;
-    };
-    two_owners_leave_at_once(TestApp::start_on(Some(store)).await).await;
-}
-
-#[tokio::test]
-async fn whoever_is_a_member_sees_the_organization_and_may_leave() {
-    let app = TestApp::start().await;
+async fn whoever_is_a_member_sees_the_organization_and_may_leave(app: TestApp) {
     app.owner_of("acme").await;
     let bob = app.member_of("acme", "billing/viewer").await;
     let carol = app.member_of("acme", "billing/viewer").await;
@@ -369,9 +353,7 @@ async fn whoever_is_a_member_sees_the_organization_and_may_leave() {
         .expect_problem(404, "not-found");
 }
 
-#[tokio::test]
-async fn path_and_body_must_name_the_same_user() {
-    let app = TestApp::start().await;
+async fn path_and_body_must_name_the_same_user(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let (bob, carol) = (app.user("bob").await, app.user("carol").await);
     app.put(member(bob))
@@ -386,9 +368,7 @@ async fn path_and_body_must_name_the_same_user() {
         .expect(201);
 }
 
-#[tokio::test]
-async fn a_suspended_user_is_nobody_whatever_the_token_says() {
-    let app = TestApp::start().await;
+async fn a_suspended_user_is_nobody_whatever_the_token_says(app: TestApp) {
     let ada = app.owner_of("acme").await;
     app.suspend(ada.id).await;
     app.get("/v1/organizations/acme")
@@ -398,9 +378,7 @@ async fn a_suspended_user_is_nobody_whatever_the_token_says() {
         .expect_problem(401, "unauthenticated");
 }
 
-#[tokio::test]
-async fn members_are_listed_in_pages_with_their_roles() {
-    let app = TestApp::start().await;
+async fn members_are_listed_in_pages_with_their_roles(app: TestApp) {
     let ada = app.owner_of("acme").await;
     for _ in 0..4 {
         let person = app.member_of("acme", "billing/viewer").await;

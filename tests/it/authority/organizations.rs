@@ -4,9 +4,20 @@ use serde_json::json;
 
 use crate::support::app::TestApp;
 
-#[tokio::test]
-async fn who_founds_an_organization_owns_it_and_is_told_how_fresh_that_is() {
-    let app = TestApp::start().await;
+on_both_engines! {
+    who_founds_an_organization_owns_it_and_is_told_how_fresh_that_is,
+    operators_found_for_others_and_nobody_else_does,
+    a_slug_is_taken_for_ever_and_old_ones_lead_on,
+    reserved_slugs_are_refused_for_everybody,
+    a_rename_to_the_same_name_changes_nothing,
+    a_list_shows_what_its_reader_sees_in_pages_without_gap_or_overlap,
+    a_page_that_cannot_be_is_refused,
+    the_operators_organization_keeps_its_name_and_stays,
+    an_operator_by_membership_acts_on_every_organization_within_the_scope,
+    deleting_an_organization_ends_its_memberships,
+}
+
+async fn who_founds_an_organization_owns_it_and_is_told_how_fresh_that_is(app: TestApp) {
     let ada = app.person("ada").await;
 
     let made = app
@@ -37,9 +48,7 @@ async fn who_founds_an_organization_owns_it_and_is_told_how_fresh_that_is() {
     assert_eq!(app.audited("organization.created").await, 1);
 }
 
-#[tokio::test]
-async fn operators_found_for_others_and_nobody_else_does() {
-    let app = TestApp::start().await;
+async fn operators_found_for_others_and_nobody_else_does(app: TestApp) {
     let (ada, bob) = (app.person("ada").await, app.person("bob").await);
     let body = json!({ "name": "Acme", "slug": "acme", "owner": ada.id });
 
@@ -74,9 +83,7 @@ async fn operators_found_for_others_and_nobody_else_does() {
         .expect(200);
 }
 
-#[tokio::test]
-async fn a_slug_is_taken_for_ever_and_old_ones_lead_on() {
-    let app = TestApp::start().await;
+async fn a_slug_is_taken_for_ever_and_old_ones_lead_on(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let found = async |slug: &'static str| {
         app.post("/v1/organizations")
@@ -137,9 +144,7 @@ async fn a_slug_is_taken_for_ever_and_old_ones_lead_on() {
     }
 }
 
-#[tokio::test]
-async fn reserved_slugs_are_refused_for_everybody() {
-    let app = TestApp::start().await;
+async fn reserved_slugs_are_refused_for_everybody(app: TestApp) {
     let ada = app.owner_of("acme").await;
     for slug in ["system", "login", "v1"] {
         for token in [ada.token.as_str(), app.operator()] {
@@ -159,9 +164,7 @@ async fn reserved_slugs_are_refused_for_everybody() {
     }
 }
 
-#[tokio::test]
-async fn a_rename_to_the_same_name_changes_nothing() {
-    let app = TestApp::start().await;
+async fn a_rename_to_the_same_name_changes_nothing(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let before = app.revision();
 
@@ -177,9 +180,7 @@ async fn a_rename_to_the_same_name_changes_nothing() {
     assert_eq!(app.audited("organization.renamed").await, 0);
 }
 
-#[tokio::test]
-async fn a_list_shows_what_its_reader_sees_in_pages_without_gap_or_overlap() {
-    let app = TestApp::start().await;
+async fn a_list_shows_what_its_reader_sees_in_pages_without_gap_or_overlap(app: TestApp) {
     let ada = app.person("ada").await;
     for number in 0..5 {
         app.owner_of(&format!("other-{number}")).await;
@@ -210,9 +211,7 @@ async fn a_list_shows_what_its_reader_sees_in_pages_without_gap_or_overlap() {
     }
 }
 
-#[tokio::test]
-async fn a_page_that_cannot_be_is_refused() {
-    let app = TestApp::start().await;
+async fn a_page_that_cannot_be_is_refused(app: TestApp) {
     for query in ["limit=0", "limit=201", "limit=x", "after=x", "offset=3"] {
         app.get(format!("/v1/organizations?{query}"))
             .by(app.operator())
@@ -222,9 +221,7 @@ async fn a_page_that_cannot_be_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn the_operators_organization_keeps_its_name_and_stays() {
-    let app = TestApp::start().await;
+async fn the_operators_organization_keeps_its_name_and_stays(app: TestApp) {
     app.patch("/v1/organizations/system")
         .by(app.operator())
         .json(&json!({ "name": "Ours" }))
@@ -237,9 +234,7 @@ async fn the_operators_organization_keeps_its_name_and_stays() {
         .expect_problem(403, "forbidden");
 }
 
-#[tokio::test]
-async fn an_operator_by_membership_acts_on_every_organization_within_the_scope() {
-    let app = TestApp::start().await;
+async fn an_operator_by_membership_acts_on_every_organization_within_the_scope(app: TestApp) {
     app.owner_of("acme").await;
     let olga = app.user("olga").await;
     app.join("system", olga, "auth/operator").await;
@@ -258,9 +253,7 @@ async fn an_operator_by_membership_acts_on_every_organization_within_the_scope()
         .expect_problem(403, "insufficient-scope");
 }
 
-#[tokio::test]
-async fn deleting_an_organization_ends_its_memberships() {
-    let app = TestApp::start().await;
+async fn deleting_an_organization_ends_its_memberships(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let bob = app.member_of("acme", "billing/viewer").await;
 

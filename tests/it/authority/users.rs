@@ -4,9 +4,13 @@ use serde_json::json;
 
 use crate::support::app::TestApp;
 
-#[tokio::test]
-async fn an_operator_makes_a_user_whose_address_is_optional() {
-    let app = TestApp::start().await;
+on_both_engines! {
+    an_operator_makes_a_user_whose_address_is_optional,
+    users_see_themselves_and_nobody_else,
+    a_profile_that_cannot_be_is_refused_at_its_field,
+}
+
+async fn an_operator_makes_a_user_whose_address_is_optional(app: TestApp) {
     let made = app
         .post("/v1/users")
         .by(app.operator())
@@ -49,9 +53,7 @@ async fn an_operator_makes_a_user_whose_address_is_optional() {
     assert_eq!(list.body["items"].as_array().unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn users_see_themselves_and_nobody_else() {
-    let app = TestApp::start().await;
+async fn users_see_themselves_and_nobody_else(app: TestApp) {
     let (ada, bob) = (app.person("ada").await, app.person("bob").await);
     app.get(format!("/v1/users/{}", ada.id))
         .by(&ada.token)
@@ -75,9 +77,7 @@ async fn users_see_themselves_and_nobody_else() {
         .expect_problem(403, "insufficient-scope");
 }
 
-#[tokio::test]
-async fn a_profile_that_cannot_be_is_refused_at_its_field() {
-    let app = TestApp::start().await;
+async fn a_profile_that_cannot_be_is_refused_at_its_field(app: TestApp) {
     for (body, pointer) in [
         (json!({ "display_name": " " }), "/display_name"),
         (json!({ "display_name": "A", "email": "nobody" }), "/email"),
