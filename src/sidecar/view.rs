@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::{Semaphore, watch};
 
-use crate::domain::{Freshness, FreshnessToken, Position, Revision};
+use crate::domain::{Epoch, Freshness, FreshnessToken, Position, Revision};
 use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets};
 use crate::runtime::Clock;
 use crate::sidecar::cache::{Depends, Generations, Members, Slugs};
@@ -125,6 +125,8 @@ pub struct State {
     waiting: Semaphore,
     heard: Heard,
     applied: watch::Sender<Option<Position>>,
+    /// Earlier epochs of the copy's history, each with its last revision.
+    past: ArcSwap<Vec<(Epoch, Revision)>>,
     link: Mutex<Link>,
     clock: Arc<dyn Clock>,
     front_entries: usize,
@@ -173,6 +175,7 @@ impl State {
             waiting: Semaphore::new(WAITING),
             heard: Heard::default(),
             applied: watch::Sender::new(None),
+            past: ArcSwap::default(),
             link: Mutex::default(),
             clock,
             front_entries: sizes.front,
@@ -363,11 +366,30 @@ impl State {
 
     fn publish(&self, view: View) {
         let position = view.position;
+        if position.map(|now| now.epoch) != self.view.load().position.map(|old| old.epoch) {
+            self.learn_epochs();
+        }
         self.view.store(Arc::new(view));
         if let Some(position) = position {
             self.heard.caught_up(position.revision);
         }
         self.applied.send_replace(position);
+    }
+
+    /// Reads the epochs that led to the copy's. Without them their tokens are unknown, no more.
+    fn learn_epochs(&self) {
+        let read = self
+            .copy_path()
+            .map(|path| ReplicaReader::open(&path).and_then(|reader| reader.past_epochs()));
+        let past = match read {
+            Some(Ok(past)) => past,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the copy's epochs cannot be read");
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        self.past.store(Arc::new(past));
     }
 
     /// How the follower is doing.
@@ -417,16 +439,27 @@ impl State {
         }
     }
 
-    /// Waits until the copy knows the write that a token tells of.
+    /// Waits until the copy knows the write that a token tells of. One of an earlier epoch is known
+    /// when it came before that epoch's end, and lost when it came after; one of an epoch never heard
+    /// of may be of one that is just beginning.
     ///
     /// # Errors
     ///
-    /// [`Why::NotYetApplied`] after `wait`, or at once while too many wait; [`Why::UnknownEpoch`] at once for a token of another
-    /// history; [`Why::NoCopy`].
+    /// [`Why::NotYetApplied`] after `wait`, or at once while too many wait; [`Why::UnknownEpoch`] at
+    /// once for a write that was lost, and after `wait` for another history; [`Why::NoCopy`].
     pub async fn reach(&self, token: FreshnessToken, wait: Duration) -> Result<(), Why> {
+        let last_of = |epoch| {
+            let past = self.past.load();
+            past.iter()
+                .find_map(|(past, last)| (*past == epoch).then_some(*last))
+        };
         let reached = |position: &Option<Position>| {
             position.is_some_and(|position| {
-                position.epoch != token.epoch || position.revision >= token.revision
+                if position.epoch == token.epoch {
+                    position.revision >= token.revision
+                } else {
+                    last_of(token.epoch).is_some()
+                }
             })
         };
         let now = self.view.load().position;
@@ -442,7 +475,10 @@ impl State {
         };
         match position {
             None => Err(Why::NoCopy),
-            Some(position) if position.epoch != token.epoch => Err(Why::UnknownEpoch),
+            Some(position) if position.epoch != token.epoch => match last_of(token.epoch) {
+                Some(last) if token.revision <= last => Ok(()),
+                Some(_) | None => Err(Why::UnknownEpoch),
+            },
             Some(position) if position.revision < token.revision => Err(Why::NotYetApplied),
             Some(_) => Ok(()),
         }

@@ -107,7 +107,8 @@ impl Why {
                 "the revision asked for has not arrived here yet: ask again shortly"
             }
             Self::UnknownEpoch => {
-                "the freshness token is of another history than this sidecar's: ask without it"
+                "the write that the freshness token tells of is not part of this sidecar's history, \
+                 and may be lost: ask without the token"
             }
             Self::NoCopy => "the sidecar has no copy of the facts yet",
             Self::CopyUnreadable => "the sidecar's copy cannot be read",

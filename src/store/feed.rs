@@ -8,14 +8,13 @@ use tokio::sync::watch;
 use crate::domain::{Chain, Epoch, FeedName, Position, Revision, Timestamp};
 use crate::protocol::feed::{Cell, Frame, SealedFrame};
 
+pub use crate::protocol::feed::EPOCH_JUMP;
+
 use super::driver::Payload;
 use super::{Dialect, Row, StoreError, Tx, capture, replicated, seal};
 
 /// The most replicated rows a write may touch and still travel as rows.
 pub const FRAME_ROWS_MAX: usize = 50_000;
-
-/// How many revisions a new epoch leaves out, so that none that was lost is given out again.
-pub const EPOCH_JUMP: u64 = 1_000_000;
 
 const FEED: FeedName = FeedName::Authz;
 

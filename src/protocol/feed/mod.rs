@@ -16,6 +16,10 @@ pub use snapshot::{Ack, AckError, SNAPSHOT_HEADER, SnapshotManifest};
 /// make sense of a copy; new columns and tables alone do not change it.
 pub const FEED_SCHEMA: u32 = 1;
 
+/// How many revisions a new epoch leaves out, so that none that was lost is given out again: its
+/// first one is this much after the last of the epoch before it.
+pub const EPOCH_JUMP: u64 = 1_000_000;
+
 /// Why bytes are not a frame, a message or a manifest. The sender's fault, or the wire's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {

@@ -11,9 +11,10 @@ use super::ReplicaError;
 use super::meta::ReplicaPosition;
 use crate::domain::user::UserState;
 use crate::domain::{
-    ClientId, GrantId, OrganizationId, PermissionId, PermissionKey, Position, Revision, RoleId,
-    RoleKey, Scope, SessionId, UserId,
+    ClientId, Epoch, GrantId, OrganizationId, PermissionId, PermissionKey, Position, Revision,
+    RoleId, RoleKey, Scope, SessionId, UserId,
 };
+use crate::protocol::feed::EPOCH_JUMP;
 
 /// The most of the file that is mapped: beyond it reads go through the page cache.
 const MMAP_BYTES: i64 = 4 * 1024 * 1024 * 1024;
@@ -117,6 +118,26 @@ impl ReplicaReader {
     /// The copy's meta row.
     pub fn meta(&self) -> Result<ReplicaPosition, ReplicaError> {
         ReplicaPosition::read(&self.connection)
+    }
+
+    /// The epochs before the one the copy stands in, each with its last revision: what of them is
+    /// part of the copy's history. Writes of such an epoch beyond it were lost.
+    pub fn past_epochs(&self) -> Result<Vec<(Epoch, Revision)>, ReplicaError> {
+        let epochs = collect(
+            &self.connection,
+            "SELECT epoch, first_revision FROM replica_epochs ORDER BY first_revision",
+            |row| {
+                let first = u64::try_from(row.get::<_, i64>(1)?)
+                    .map_err(|_| ReplicaError::Corrupt("a negative revision".to_owned()))?;
+                Ok((Epoch::from_uuid(id(row, 0)?), first))
+            },
+        )?;
+        let next = epochs.iter().skip(1);
+        Ok(epochs
+            .iter()
+            .zip(next)
+            .map(|((epoch, _), (_, next))| (*epoch, Revision::new(next.saturating_sub(EPOCH_JUMP))))
+            .collect())
     }
 
     /// A member's facts; `None` when the user is no member. One statement, autocommit.

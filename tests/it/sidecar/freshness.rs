@@ -1,9 +1,12 @@
 //! Revision, staleness, and what a caller may ask of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::domain::{Epoch, FeedName, FreshnessToken, Revision};
+use doorward::protocol::feed::EPOCH_JUMP;
 use doorward::runtime::Clock;
+use doorward::sidecar::why::Why;
 use uuid::Uuid;
 
 use super::world::*;
@@ -144,8 +147,49 @@ async fn a_revision_that_does_not_come_is_denied_after_the_wait_and_said() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_epoch_is_denied_at_once_and_said() {
-    let running = Running::start().await;
+async fn a_write_of_an_earlier_epoch_is_known_up_to_its_end_and_lost_beyond() {
+    let mut world = World::new();
+    let begun = [1, 2].map(|n| Epoch::from_uuid(Uuid::from_u128(n)));
+    let first = world.begin_epoch(begun[0]).revision.get();
+    world.apply(vec![member(1, 3, 2)]);
+    let second = world.begin_epoch(begun[1]).revision.get();
+    let never = Epoch::from_uuid(Uuid::from_u128(0xBAD));
+    let cases = [
+        (token(epoch(), 1), Ok(())),
+        (token(epoch(), 2), Err(Why::UnknownEpoch)),
+        (token(begun[0], first), Ok(())),
+        (token(begun[0], first + 1), Ok(())),
+        (token(begun[0], first + 2), Err(Why::UnknownEpoch)),
+        (token(begun[1], second), Ok(())),
+        (token(begun[1], second + 1), Err(Why::NotYetApplied)),
+        (token(never, 1), Err(Why::UnknownEpoch)),
+    ];
+    // As it is told of, and as it is read from the file.
+    for _ in 0..2 {
+        for (token, expected) in cases {
+            let found = world.state.reach(token, Duration::ZERO).await;
+            assert_eq!(found, expected, "{token}");
+        }
+        world.state.adopt(world.replica.path()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_epoch_that_is_just_beginning_is_waited_for() {
+    let mut world = World::new();
+    let begins = Epoch::from_uuid(Uuid::from_u128(1));
+    let state = Arc::clone(&world.state);
+    let asked = token(begins, 1 + EPOCH_JUMP);
+    let reached =
+        tokio::task::spawn(async move { state.reach(asked, Duration::from_mins(1)).await });
+    tokio::task::yield_now().await;
+    world.begin_epoch(begins);
+    assert_eq!(reached.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_token_of_another_history_is_denied_and_said() {
+    let running = Running::with(|config| config.at_least_wait = Duration::ZERO).await;
     let body = question("acme", 1, "write").to_string();
     let other = token(Epoch::from_uuid(Uuid::from_u128(0xBAD)), 1);
     let reply = running

@@ -10,7 +10,7 @@ use doorward::domain::{
     UserId,
 };
 use doorward::policy::CustomPolicies;
-use doorward::protocol::feed::{Cell, Frame, Op, SealedFrame};
+use doorward::protocol::feed::{Cell, EPOCH_JUMP, Frame, Op, SealedFrame};
 use doorward::runtime::config::Environment;
 use doorward::runtime::tasks::Tasks;
 use doorward::runtime::{ManualClock, SeededEntropy};
@@ -19,7 +19,7 @@ use doorward::sidecar::config::{CacheSizes, Config, Listener, Mapping};
 use doorward::sidecar::decide::Worker;
 use doorward::sidecar::http::{Terms, evaluation, evaluations};
 use doorward::sidecar::view::State;
-use doorward::store::replica::{Advance, Applied, Builder, Replica, ReplicaError};
+use doorward::store::replica::{Advance, Applied, Builder, NewEpoch, Replica, ReplicaError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -174,10 +174,9 @@ pub fn empty_copy(path: &std::path::Path, epoch: Epoch) -> Replica {
         chain: Chain::ZERO,
     };
     let key = FeedSigner::from_seed(&[1; 32]).unwrap().public();
-    Builder::create(path, start, &key)
-        .unwrap()
-        .finish(Timestamp::EPOCH)
-        .unwrap()
+    let mut builder = Builder::create(path, start, &key).unwrap();
+    builder.epoch(epoch, Revision::new(1)).unwrap();
+    builder.finish(Timestamp::EPOCH).unwrap()
 }
 
 /// Commits one frame to a copy.
@@ -242,6 +241,28 @@ impl World {
         let applied = self.commit(ops).unwrap();
         self.state.apply(&applied).unwrap();
         applied
+    }
+
+    /// A new epoch begins, with one empty frame.
+    pub fn begin_epoch(&mut self, epoch: Epoch) -> Position {
+        let before = self.replica.position();
+        let revision = Revision::new(before.revision.get() + EPOCH_JUMP);
+        let payload = Frame::default().encode();
+        let frames = [SealedFrame {
+            revision,
+            chain: before.chain.extend(revision, &payload),
+            payload,
+        }];
+        let advance = Advance {
+            epoch: Some(NewEpoch {
+                epoch,
+                first_revision: revision,
+            }),
+            ..Advance::frames(&frames)
+        };
+        let applied = self.replica.apply(&advance).unwrap();
+        self.state.apply(&applied).unwrap();
+        applied.position
     }
 
     pub fn ask(&self, worker: &mut Worker, question: &Value) -> Value {
