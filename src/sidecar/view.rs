@@ -4,7 +4,7 @@
 //! generations are bumped, then the new view is published. Whoever sees a view of revision N finds
 //! N's rows in the copy and no older member in a cache. Whoever still has the view before it may
 //! read a newer member: every member tells [`AsOf`] which rows it is, and a decision never combines
-//! one with policies that its revision replaced ([`State::goes_with`]).
+//! one with policies that its revision replaced (`State::goes_with`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};

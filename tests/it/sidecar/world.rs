@@ -321,6 +321,10 @@ impl Running {
         Self::with(|_| {}).await
     }
 
+    #[expect(
+        clippy::unused_async,
+        reason = "callers await a start, as with every other daemon of the tests"
+    )]
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         let folder = TempDir::new().unwrap();
         let mut replica = empty_copy(&folder.path().join("copy-1.db"), epoch());
