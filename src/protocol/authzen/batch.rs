@@ -11,6 +11,10 @@ use crate::domain::Decision;
 /// The most questions one request may ask.
 pub const MAX_EVALUATIONS: usize = 1000;
 
+/// The most bytes of defaults that all items together read: each item reads them anew, so a body of
+/// a MiB could else ask for a thousand of them.
+const MAX_SHARED_BYTES: usize = 8 * 1024 * 1024;
+
 /// `options.evaluations_semantic`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Semantic {
@@ -59,9 +63,18 @@ impl<'a> Batch<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
         let document = request::document(request::text(body)?, true)?;
         let semantic = document.options.map_or(Ok(Semantic::default()), semantic)?;
+        let (defaults, items) = (document.request, document.items.unwrap_or_default());
+        let shared = unread_bytes(&defaults);
+        if shared.saturating_mul(items.len()) > MAX_SHARED_BYTES {
+            return Err(RequestError::Malformed(format!(
+                "`properties` and `context` of the defaults have {shared} bytes: too many for {} \
+                 items",
+                items.len()
+            )));
+        }
         Ok(Self {
-            defaults: document.request,
-            items: document.items.unwrap_or_default(),
+            defaults,
+            items,
             semantic,
         })
     }
@@ -82,6 +95,19 @@ impl<'a> Batch<'a> {
             .iter()
             .map(|raw| request::document(raw.get(), false).map(|document| document.request))
     }
+}
+
+fn unread_bytes(defaults: &Evaluation<'_>) -> usize {
+    [
+        defaults.subject.as_ref().and_then(|one| one.properties),
+        defaults.action.as_ref().and_then(|one| one.properties),
+        defaults.resource.as_ref().and_then(|one| one.properties),
+        defaults.context,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|raw| raw.get().len())
+    .sum()
 }
 
 fn semantic(options: &RawValue) -> Result<Semantic, RequestError> {
@@ -246,6 +272,27 @@ mod tests {
             Batch::parse(body(MAX_EVALUATIONS + 1).as_bytes()),
             Err(RequestError::TooMany { .. })
         ));
+    }
+
+    #[test]
+    fn large_defaults_are_not_multiplied_by_many_items() {
+        let body = |bytes: usize, items: usize| {
+            format!(
+                r#"{{"context":{{"a":"{}"}},"evaluations":[{}]}}"#,
+                "x".repeat(bytes),
+                vec!["{}"; items].join(",")
+            )
+        };
+        assert!(Batch::parse(body(900_000, 3).as_bytes()).is_ok());
+        assert!(Batch::parse(body(8_000, MAX_EVALUATIONS).as_bytes()).is_ok());
+        let large = body(900_000, MAX_EVALUATIONS);
+        let refused = Batch::parse(large.as_bytes());
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("too many for 1000 items")
+        );
     }
 
     #[test]

@@ -36,9 +36,17 @@ pub enum RequestError {
     },
 }
 
+/// The longest message about a document: the parser's may quote a whole text of it.
+const MAX_MESSAGE: usize = 300;
+
 impl From<serde_json::Error> for RequestError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error.to_string())
+        let mut message = error.to_string();
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push('…');
+        }
+        Self::Malformed(message)
     }
 }
 
@@ -745,6 +753,12 @@ mod tests {
             parse_evaluation(b"{\"a\":\"\xff\"}").unwrap_err(),
             RequestError::NotUtf8
         );
+    }
+
+    #[test]
+    fn a_message_quotes_little_of_what_it_is_about() {
+        let body = format!("{{\"subject\":\"{}\"}}", "é".repeat(100_000));
+        assert!(refused(&body).len() < 400, "{}", refused(&body).len());
     }
 
     #[test]
