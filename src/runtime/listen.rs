@@ -393,12 +393,14 @@ fn from_fd(fd: OwnedFd) -> Result<Listening, &'static str> {
         Ok(AddressFamily::UNIX) => {
             let listener = UnixListener::from(fd);
             let address = listener.local_addr().map_err(|_| UNNAMED)?;
-            let path = address.as_pathname().map(Path::to_owned);
+            // A name without a file has no permissions: anybody on the machine could connect, and
+            // whoever connects over a Unix socket is trusted.
+            let path = address
+                .as_pathname()
+                .map(Path::to_owned)
+                .ok_or("the inherited Unix socket has no file, so no permissions guard it")?;
             // The file is systemd's, not ours to remove.
-            (
-                Socket::Unix(listener, None),
-                Bound::Unix(path.unwrap_or_default()),
-            )
+            (Socket::Unix(listener, None), Bound::Unix(path))
         }
         Ok(AddressFamily::INET | AddressFamily::INET6) => {
             let listener = TcpListener::from(fd);
@@ -508,6 +510,18 @@ mod tests {
     fn a_directory_that_is_not_there_is_an_error_that_names_the_socket() {
         let error = bind("unix:/nonexistent/check.sock").unwrap_err();
         assert!(error.to_string().contains("/nonexistent/check.sock"));
+    }
+
+    #[test]
+    fn an_inherited_socket_that_no_file_guards_is_refused() {
+        use std::os::linux::net::SocketAddrExt;
+        let name = format!("doorward-test-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        assert!(from_fd(listener.into()).unwrap_err().contains("no file"));
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("check.sock")).unwrap();
+        assert!(from_fd(listener.into()).is_ok());
     }
 
     #[test]
