@@ -72,7 +72,7 @@ pub struct Config {
     pub at_least_wait: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// The most connections at once over all listeners.
+    /// The most connections at once on each listener.
     pub max_connections: usize,
 }
 

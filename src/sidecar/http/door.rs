@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,7 +20,7 @@ use crate::runtime::limits;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
-use crate::sidecar::http::head::{Head, freshness_token, staleness};
+use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
 use crate::sidecar::view::State;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -83,7 +84,7 @@ impl Door {
     pub(super) async fn answer(&self, worker: &Mutex<Worker>, request: Request<Incoming>) -> Reply {
         let (parts, body) = request.into_parts();
         let head = Head::read(&parts.headers);
-        let outcome = match self.admit_host(&head) {
+        let outcome = match self.admit_host(&head, parts.uri.authority()) {
             Ok(()) => {
                 let path = parts.uri.path();
                 match (&parts.method, path) {
@@ -255,23 +256,28 @@ impl Door {
     }
 
     /// A web page that resolves a name of its own to this address sends that name in `Host`.
-    fn admit_host(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
+    /// One that is written into the request line counts as well: it goes before `Host`.
+    fn admit_host(&self, head: &Head<'_>, target: Option<&Authority>) -> Result<(), Box<Problem>> {
         if self.transport == Transport::Unix {
             return Ok(());
         }
         // The usual spellings first, without making a text of them.
         if head.hosts == 1
+            && target.is_none()
             && let Some(host) = head.host
             && (host == "localhost" || host == "127.0.0.1")
         {
             return Ok(());
         }
-        let known = head.hosts == 1
-            && head.host_name().is_some_and(|name| {
-                matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]")
-                    || self.hosts.contains(&name)
-            });
-        if known {
+        let known = |name: String| {
+            matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+                || self.hosts.contains(&name)
+        };
+        // With a user's name before it, an authority is no known name.
+        if head.hosts == 1
+            && head.host_name().is_some_and(known)
+            && target.is_none_or(|target| known(name(target.as_str())))
+        {
             Ok(())
         } else {
             Err(Problem::new(

@@ -64,13 +64,17 @@ impl<'h> Head<'h> {
 
     /// The name in `Host`, without its port, in lower case.
     pub(super) fn host_name(&self) -> Option<String> {
-        let host = self.host?.to_str().ok()?;
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
-        Some(name.to_ascii_lowercase())
+        self.host?.to_str().ok().map(name)
     }
+}
+
+/// The name in an authority, without its port, in lower case.
+pub(super) fn name(authority: &str) -> String {
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    name.to_ascii_lowercase()
 }
 
 /// A freshness token, from a header or a query.

@@ -40,7 +40,9 @@ struct Dealt {
 /// The threads.
 pub(in crate::sidecar) struct Workers {
     threads: Vec<mpsc::UnboundedSender<Dealt>>,
-    slots: Arc<Semaphore>,
+    /// How many connections a listener has at most: each has its own, or whoever may reach one
+    /// could keep everybody from all.
+    connections: usize,
 }
 
 impl Workers {
@@ -59,7 +61,7 @@ impl Workers {
         }
         Ok(Arc::new(Self {
             threads,
-            slots: Arc::new(Semaphore::new(max_connections)),
+            connections: max_connections.min(Semaphore::MAX_PERMITS),
         }))
     }
 }
@@ -71,10 +73,11 @@ pub(in crate::sidecar) async fn accept(
     workers: Arc<Workers>,
     stop: Stop,
 ) {
+    let slots = Arc::new(Semaphore::new(workers.connections));
     let mut turn = workers.threads.iter().cycle();
     loop {
         let next = async {
-            let slot = Arc::clone(&workers.slots).acquire_owned().await;
+            let slot = Arc::clone(&slots).acquire_owned().await;
             (slot, acceptor.accept().await)
         };
         let (slot, accepted) = tokio::select! {

@@ -61,6 +61,17 @@ async fn a_host_that_is_neither_loopback_nor_configured_is_turned_away() {
     ] {
         assert_eq!(running.raw(&with(hosts)).await.status, wanted, "{hosts}");
     }
+    // A name in the request line goes before the header.
+    for (target, wanted) in [
+        ("http://localhost:1/healthz", 200),
+        ("http://evil.example/healthz", 421),
+        ("http://localhost@evil.example/healthz", 421),
+        ("http://evil@localhost/healthz", 421),
+    ] {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        assert_eq!(running.raw(&request).await.status, wanted, "{target}");
+    }
     // Over the Unix socket there is no name to be misled by.
     assert_eq!(running.raw_unix(&with("host: x\r\n")).await.status, 200);
 }
@@ -193,4 +204,17 @@ async fn tcp_beyond_loopback_does_not_start_unless_it_is_said_and_guarded() {
     assert!(matches!(start(&config), Err(StartError::Exposed(_))));
     config.listeners[0].remote = true;
     assert!(matches!(start(&config), Err(StartError::Exposed(_))));
+}
+
+#[tokio::test]
+async fn who_holds_every_connection_over_tcp_keeps_nobody_from_the_unix_socket() {
+    let running = Running::with(|config| config.max_connections = 1).await;
+    let address = running.sidecar.bound()[0].tcp().unwrap();
+    let mut idle = tokio::net::TcpStream::connect(address).await.unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    assert_eq!(running.get_unix("/healthz").await.status, 200);
 }
