@@ -153,7 +153,8 @@ impl Slug {
     ///
     /// [`OrganizationError::ReservedSlug`].
     pub fn check_unreserved(&self) -> Result<(), OrganizationError> {
-        if RESERVED_SLUGS.contains(&self.0.as_str()) {
+        // One that could be read as an id would name whichever organization has that id.
+        if RESERVED_SLUGS.contains(&self.0.as_str()) || self.0.parse::<OrganizationId>().is_ok() {
             Err(OrganizationError::ReservedSlug(self.0.clone()))
         } else {
             Ok(())
@@ -246,6 +247,8 @@ mod tests {
             Err(OrganizationError::ReservedSlug("login".into()))
         );
         assert!(Slug::system().check_unreserved().is_err());
+        let an_id: Slug = "abcdefab-abcd-7bcd-8bcd-abcdefabcdef".parse().unwrap();
+        assert!(an_id.check_unreserved().is_err());
         assert!("acme".parse::<Slug>().unwrap().check_unreserved().is_ok());
     }
 
