@@ -391,6 +391,10 @@ impl Follower {
                 ReplicaError::Poison { revision, .. } | ReplicaError::Reset { revision } => {
                     *revision
                 }
+                // An older one would bring back what was taken away since.
+                ReplicaError::Corrupt(_) => self
+                    .position()
+                    .map_or(Revision::ZERO, |position| position.revision),
                 _ => Revision::ZERO,
             };
             Ended::Snapshot(at_least, error.to_string())
