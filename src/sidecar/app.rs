@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::crypto::digest::sha256;
 use crate::domain::{Position, Revision};
@@ -101,11 +101,16 @@ impl Sidecar {
             custom.clone(),
             Arc::clone(&clock),
         )?);
+        let validation = Arc::new(Validation::new(custom));
         if let Some(follower) = follow {
-            let sink = Box::new(StateSink(Arc::clone(&state)));
+            let sink = Box::new(StateSink {
+                state: Arc::clone(&state),
+                validation: Arc::clone(&validation),
+                tasks: tasks.clone(),
+            });
             follow::start(tasks, follower, clock, entropy, sink)?;
         }
-        validate(&state, &custom)?;
+        validation.at_start(&state)?;
         let shared = Arc::new(shared(config, state, &bound));
         let workers = Workers::start(&shared.workers, config.max_connections, tasks)?;
         for (listener, listening) in listening {
@@ -215,37 +220,108 @@ pub fn load_policies(directory: &Path) -> Result<CustomPolicies, StartError> {
     Ok(CustomPolicies::parse(files, attributes)?)
 }
 
-/// Hand-written policies are validated strictly against what the copy declares. Without a copy
-/// there is nothing to validate against yet, and nothing is allowed either.
-fn validate(state: &State, custom: &CustomPolicies) -> Result<(), StartError> {
-    let Some(path) = state.copy_path().filter(|_| !custom.is_empty()) else {
-        return Ok(());
-    };
-    let rows = ReplicaReader::open(&path)?.policy_facts()?;
-    Ok(custom.validate(&PolicyFacts {
-        roles: rows.roles,
-        permissions: rows.permissions,
-        grants: rows.grants,
-    })?)
+/// Hand-written policies are validated strictly against what the copy declares: at start, and a set
+/// that is wrong does not start. Without a copy nothing is allowed and there is nothing to validate
+/// against; then the first one is used as soon as it is there.
+#[derive(Debug)]
+struct Validation {
+    custom: CustomPolicies,
+    phase: Mutex<Phase>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Waiting,
+    Done,
+}
+
+impl Validation {
+    fn new(custom: CustomPolicies) -> Self {
+        Self {
+            phase: Mutex::new(if custom.is_empty() {
+                Phase::Done
+            } else {
+                Phase::Starting
+            }),
+            custom,
+        }
+    }
+
+    /// Goes from one phase to another, if that is where it stands.
+    fn goes(&self, from: Phase, to: Phase) -> bool {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes = *phase == from;
+        if goes {
+            *phase = to;
+        }
+        goes
+    }
+
+    fn at_start(&self, state: &State) -> Result<(), StartError> {
+        // Waiting before looking: a copy that comes in between is found by one or the other.
+        if self.goes(Phase::Starting, Phase::Waiting)
+            && state.copy_path().is_some()
+            && self.goes(Phase::Waiting, Phase::Done)
+        {
+            self.validate(state)?;
+        }
+        Ok(())
+    }
+
+    /// On a thread of its own, for it may take long.
+    fn at_first_copy(self: &Arc<Self>, state: &Arc<State>, tasks: &Tasks) {
+        if !self.goes(Phase::Waiting, Phase::Done) {
+            return;
+        }
+        let (this, state) = (Arc::clone(self), Arc::clone(state));
+        let started = tasks.spawn_worker("validate", move || async move {
+            if let Err(error) = this.validate(&state) {
+                let problem = chain(&error);
+                tracing::error!(problem, "the hand-written policies are wrong, and serve");
+                metrics::counter!("doorward_sidecar_policies_refused_total").increment(1);
+                state.blame_policies(problem);
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "the hand-written policies are not validated");
+        }
+    }
+
+    fn validate(&self, state: &State) -> Result<(), StartError> {
+        let Some(path) = state.copy_path() else {
+            return Ok(());
+        };
+        let rows = ReplicaReader::open(&path)?.policy_facts()?;
+        Ok(self.custom.validate(&PolicyFacts {
+            roles: rows.roles,
+            permissions: rows.permissions,
+            grants: rows.grants,
+        })?)
+    }
 }
 
 /// Tells the state what the follower does. Its rows are committed when it is called.
 #[derive(Debug)]
-struct StateSink(Arc<State>);
+struct StateSink {
+    state: Arc<State>,
+    validation: Arc<Validation>,
+    tasks: Tasks,
+}
 
 impl StateSink {
     fn refused(&self, error: &AdoptError) {
         let problem = chain(error);
         tracing::error!(problem, "a change was not taken up; the old policies serve");
         metrics::counter!("doorward_sidecar_changes_refused_total").increment(1);
-        self.0.lose(problem);
+        self.state.lose(problem);
     }
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &AdoptError) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut problem = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         problem = format!("{problem}: {cause}");
         source = cause.source();
@@ -255,31 +331,104 @@ fn chain(error: &AdoptError) -> String {
 
 impl Sink for StateSink {
     fn prepare(&mut self, change: &Uncommitted<'_>) -> Result<(), String> {
-        self.0.prepare(change).map_err(|error| {
+        self.state.prepare(change).map_err(|error| {
             self.refused(&error);
             chain(&error)
         })
     }
 
     fn applied(&mut self, applied: &Applied) {
-        if let Err(error) = self.0.apply(applied) {
+        if let Err(error) = self.state.apply(applied) {
             self.refused(&error);
         }
     }
 
     fn replaced(&mut self, path: &Path, _position: Position) {
-        if let Err(error) = self.0.adopt(path) {
+        if let Err(error) = self.state.adopt(path) {
             self.refused(&error);
+        } else {
+            self.validation.at_first_copy(&self.state, &self.tasks);
         }
     }
 
     fn fresh(&self, head: Revision, at_boot: std::time::Duration) {
-        if let Err(error) = self.0.hear(head, at_boot) {
+        if let Err(error) = self.state.hear(head, at_boot) {
             self.refused(&error);
         }
     }
 
     fn disconnected(&self, reason: &str) {
-        self.0.lose(reason.to_owned());
+        self.state.lose(reason.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::sign::FeedSigner;
+    use crate::domain::{Chain, Epoch, FeedName, Timestamp};
+    use crate::runtime::ManualClock;
+    use crate::sidecar::config::{CacheSizes, Mapping};
+    use crate::store::replica::Builder;
+
+    fn empty_copy(path: &Path) -> Position {
+        let position = Position {
+            feed: FeedName::Authz,
+            epoch: Epoch::from_uuid(uuid::Uuid::from_u128(1)),
+            revision: Revision::ZERO,
+            chain: Chain::ZERO,
+        };
+        let key = FeedSigner::from_seed(&[1; 32]).unwrap().public();
+        let builder = Builder::create(path, position, &key).unwrap();
+        builder.finish(Timestamp::EPOCH).unwrap();
+        position
+    }
+
+    /// A sink over policies that name an action which nobody declares.
+    fn sink() -> StateSink {
+        let text = "forbid (principal, action == Action::\"docs:page:wirte\", resource);";
+        let files = vec![("site.cedar".to_owned(), text.to_owned())];
+        let custom = CustomPolicies::parse(files, Attributes::default()).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let state = State::new(
+            &CacheSizes::default(),
+            Mapping::default(),
+            custom.clone(),
+            clock,
+        )
+        .unwrap();
+        StateSink {
+            state: Arc::new(state),
+            validation: Arc::new(Validation::new(custom)),
+            tasks: Tasks::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn policies_that_met_no_copy_at_start_are_validated_by_the_first_that_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy.db");
+        let mut sink = sink();
+        sink.validation.at_start(&sink.state).unwrap();
+        let position = empty_copy(&path);
+        sink.replaced(&path, position);
+        sink.tasks
+            .shutdown(std::time::Duration::from_secs(60))
+            .await
+            .unwrap();
+        let problem = sink.state.policies_problem().unwrap();
+        assert!(problem.contains("docs:page:wirte"), "{problem}");
+    }
+
+    #[test]
+    fn policies_that_are_wrong_for_the_copy_at_start_do_not_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy.db");
+        let mut sink = sink();
+        let position = empty_copy(&path);
+        sink.replaced(&path, position);
+        let refused = sink.validation.at_start(&sink.state);
+        assert!(matches!(refused, Err(StartError::Policies(_))));
+        assert_eq!(sink.tasks.running(), 0);
     }
 }

@@ -128,6 +128,7 @@ pub struct State {
     /// Earlier epochs of the copy's history, each with its last revision.
     past: ArcSwap<Vec<(Epoch, Revision)>>,
     link: Mutex<Link>,
+    policies_problem: Mutex<Option<String>>,
     clock: Arc<dyn Clock>,
     front_entries: usize,
 }
@@ -177,6 +178,7 @@ impl State {
             applied: watch::Sender::new(None),
             past: ArcSwap::default(),
             link: Mutex::default(),
+            policies_problem: Mutex::default(),
             clock,
             front_entries: sizes.front,
         })
@@ -390,6 +392,16 @@ impl State {
             None => Vec::new(),
         };
         self.past.store(Arc::new(past));
+    }
+
+    /// What is wrong with the hand-written policies that serve, if anything is.
+    pub fn policies_problem(&self) -> Option<String> {
+        lock(&self.policies_problem).clone()
+    }
+
+    /// Notes what is wrong with them. They serve on: a forbid is never dropped.
+    pub(super) fn blame_policies(&self, problem: String) {
+        *lock(&self.policies_problem) = Some(problem);
     }
 
     /// How the follower is doing.

@@ -136,6 +136,7 @@ impl Shared {
             }),
             "connected": link.connected,
             "last_problem": link.last_problem,
+            "policies_problem": self.state.policies_problem(),
             "roles_and_permissions": {
                 "permissions": view.engine.permissions().len(),
                 "role_sets": view.engine.sets().len(),
