@@ -413,7 +413,7 @@ mod tests {
         let position = empty_copy(&path);
         sink.replaced(&path, position);
         sink.tasks
-            .shutdown(std::time::Duration::from_secs(60))
+            .shutdown(std::time::Duration::from_mins(1))
             .await
             .unwrap();
         let problem = sink.state.policies_problem().unwrap();
