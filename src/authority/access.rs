@@ -11,7 +11,8 @@ use crate::domain::user::UserState;
 use crate::domain::{OrganizationId, RoleKey, ServiceName, UserId};
 use crate::policy::platform::{Object, Platform, PlatformError, Subject, Tenant};
 use crate::protocol::manifest::{self, ManifestError};
-use crate::store::{StoreError, Tx, members, organizations, users};
+use crate::store::clients::ClientState;
+use crate::store::{StoreError, Tx, clients, members, organizations, users};
 
 use super::credentials::Actor;
 
@@ -75,8 +76,8 @@ pub enum Denied {
         /// What is needed.
         permission: String,
     },
-    /// The user is suspended or deleted: no token of theirs counts.
-    #[error("the user may not act")]
+    /// The user is suspended or deleted, or the client is retired: no token of theirs counts.
+    #[error("the bearer may no longer act")]
     Inactive,
     /// The facts could not be read.
     #[error("the facts to decide by cannot be read")]
@@ -165,8 +166,11 @@ impl Access {
         (organization, user): (OrganizationId, UserId),
     ) -> Result<Authorized<MemberTarget>, Denied> {
         // Other services' permissions are in nobody's platform scope: the scope to assign counts.
+        // Of `auth`'s own only those to assign are asked of the rules, which let everybody read and
+        // end the own membership: guarded by such a permission, a role goes by the roles held.
         let needed = role.assignable_by.to_string();
-        let own = role.assignable_by.service.as_str() == "auth";
+        let own = role.assignable_by.service.as_str() == "auth"
+            && role.assignable_by.action.as_str() == "assign";
         let scoped = if own { &needed } else { "auth:member:assign" };
         let asking = self.asking(tx, actor, scoped, Some(organization))?;
         let target = self.member_target(tx, &asking, organization, user)?;
@@ -339,6 +343,13 @@ impl Access {
             }),
             None => None,
         };
+        let client = match actor {
+            Actor::Client { id, .. } => clients::find(tx, *id)?,
+            Actor::User { client, .. } => clients::find_by_identifier(tx, client)?,
+        };
+        if client.is_none_or(|client| client.state != ClientState::Active) {
+            return Err(Denied::Inactive);
+        }
         let mut memberships = Vec::new();
         if let Actor::User { user_id, .. } = actor {
             match users::find_state(tx, *user_id)? {

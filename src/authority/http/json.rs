@@ -207,7 +207,7 @@ mod tests {
             (
                 br#"{"name": "A", "name": "B", "slug": "ab"}"#,
                 422,
-                Some("/name"),
+                Some(""),
             ),
             (br"[]", 422, Some("")),
             (br#"{"name": "A", "slug""#, 400, None),
