@@ -13,7 +13,7 @@ use crate::authority::change::Change;
 use crate::authority::credentials::{self, Actor, AuthError};
 use crate::authority::organizations::listing::{self, Named};
 use crate::domain::organization::Organization;
-use crate::domain::{OrganizationId, PlainToken, ServiceName, Timestamp};
+use crate::domain::{OrganizationId, PlainToken, ServiceName, Slug, Timestamp};
 use crate::protocol::problem::Problem;
 use crate::store::{StoreError, Tx, Written};
 
@@ -106,6 +106,16 @@ fn bearer(headers: &HeaderMap) -> Result<PlainToken, HttpError> {
     }
 }
 
+/// The path with another slug in the place of its own, however that is spelled there. What follows
+/// must not get lost: a `DELETE` of a member would go on as one of the organization.
+fn under_slug(path_and_query: &str, slug: &Slug) -> String {
+    const BASE: &str = "/v1/organizations/";
+    let segment = path_and_query.strip_prefix(BASE).unwrap_or_default();
+    let end = segment.find(['/', '?']).unwrap_or(segment.len());
+    let rest = segment.get(end..).unwrap_or_default();
+    format!("{BASE}{slug}{rest}")
+}
+
 impl RequestContext {
     /// Whether the actor has `permission` on the organization. The write asks again.
     ///
@@ -165,9 +175,7 @@ impl RequestContext {
             .await?;
         match named {
             Named::Slug(slug) if slug != found.slug => {
-                let old = format!("/v1/organizations/{slug}");
-                let rest = self.path_and_query.strip_prefix(&old).unwrap_or_default();
-                let path = format!("/v1/organizations/{}{rest}", found.slug);
+                let path = under_slug(&self.path_and_query, &found.slug);
                 Err(HttpError::moved(&path))
             }
             Named::Slug(_) | Named::Id(_) => Ok(found),
