@@ -13,6 +13,9 @@ use serde_json::{Map, Value};
 /// What every problem's `type` begins with.
 const TYPE_PREFIX: &str = "urn:doorward:problem:";
 
+/// How much of a key a pointer shows, in characters. No key that is right anywhere is longer.
+const KEY_SHOWN: usize = 200;
+
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -249,7 +252,13 @@ impl fmt::Display for Pointer<'_> {
         }
         match self.step {
             Step::Root => Ok(()),
-            Step::Key(key) => write!(f, "/{}", key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) => {
+                // Every mistake below a key repeats it: a sender must not make megabytes of each.
+                let start: String = key.chars().take(KEY_SHOWN).collect();
+                let more = if start.len() < key.len() { "…" } else { "" };
+                let start = start.replace('~', "~0").replace('/', "~1");
+                write!(f, "/{start}{more}")
+            }
             Step::Index(index) => write!(f, "/{index}"),
         }
     }
@@ -286,6 +295,9 @@ mod tests {
         let pods = roles.key("pods/log~x");
         assert_eq!(pods.index(3).to_string(), "/permissions/pods~1log~0x/3");
         assert_eq!(Pointer::ROOT.to_string(), "");
+        let long = "k".repeat(1_000_000);
+        let cut = Pointer::ROOT.key(&long).to_string();
+        assert_eq!(cut, format!("/{}…", "k".repeat(KEY_SHOWN)));
     }
 
     #[test]

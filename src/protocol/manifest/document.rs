@@ -11,6 +11,8 @@ use serde_json::{Map, Number, Value};
 use crate::domain::manifest::limits::MAX_DEPTH;
 use crate::protocol::problem::{Mistake, Pointer};
 
+use super::MAX_MISTAKES;
+
 /// Reads the whole document.
 pub(super) fn read<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -33,13 +35,21 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
+    /// Past the number that is ever shown, a mistake is no longer worth its memory.
+    fn note(&self, mistake: impl FnOnce() -> Mistake) {
+        let mut mistakes = self.mistakes.borrow_mut();
+        if mistakes.len() <= MAX_MISTAKES {
+            mistakes.push(mistake());
+        }
+    }
+
     /// Notes the first place that is too deep and tells whether this one is.
     fn is_too_deep(&self) -> bool {
         if self.depth == MAX_DEPTH {
-            self.mistakes.borrow_mut().push(
+            self.note(|| {
                 Mistake::new(self.at, "nested too deep")
-                    .allowing(format!("{MAX_DEPTH} objects and lists inside one another")),
-            );
+                    .allowing(format!("{MAX_DEPTH} objects and lists inside one another"))
+            });
         }
         self.depth >= MAX_DEPTH
     }
@@ -126,10 +136,11 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(key) = members.next_key::<String>()? {
             let at = self.at.key(&key);
             if object.contains_key(&key) && told.insert(key.clone()) {
-                self.mistakes.borrow_mut().push(
+                self.note(|| {
+                    let key: String = key.chars().take(100).collect();
                     Mistake::new(at, format!("`{key}` stands more than once"))
-                        .allowing("each key once"),
-                );
+                        .allowing("each key once")
+                });
             }
             let member = Node {
                 at: &at,

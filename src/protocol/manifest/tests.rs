@@ -316,3 +316,23 @@ proptest::proptest! {
         let _ = from_json(&bytes, None);
     }
 }
+
+#[test]
+fn a_long_key_with_many_mistakes_below_it_is_not_repeated_for_each() {
+    let key = "k".repeat(1_000_000);
+    let mut members = String::new();
+    for number in 0..50_000 {
+        let _ = write!(members, "\"a{number}\":1,\"a{number}\":1,");
+    }
+    let members = members.trim_end_matches(',');
+    for document in [
+        format!(r#"{{"service":"a","permissions":{{"{key}":{{{members}}}}}}}"#),
+        format!(r#"{{"service":"a","permissions":{{}},"{key}":1,"{key}":2}}"#),
+    ] {
+        let Err(ManifestError::Invalid(mistakes)) = from_json(document.as_bytes(), None) else {
+            panic!("it holds mistakes");
+        };
+        let told = serde_json::to_string(&mistakes).unwrap();
+        assert!(told.len() < 100_000, "{} bytes", told.len());
+    }
+}
