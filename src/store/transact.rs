@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::domain::{Position, Secret};
 use crate::runtime::{Clock, Entropy};
@@ -69,8 +69,8 @@ struct Inner {
     engine: Box<dyn Engine>,
     limits: StoreLimits,
     head: Arc<watch::Sender<Position>>,
-    reads: Semaphore,
-    writes: Semaphore,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Store {
@@ -134,8 +134,8 @@ impl Store {
             engine,
             limits,
             head,
-            reads: Semaphore::new(width.reads),
-            writes: Semaphore::new(width.writes),
+            reads: Arc::new(Semaphore::new(width.reads)),
+            writes: Arc::new(Semaphore::new(width.writes)),
         })))
     }
 
@@ -181,8 +181,8 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let store = self.clone();
-        let _permit = self.0.reads.acquire().await.map_err(|_| closed())?;
-        blocking(move || store.read_blocking(f)).await
+        let permit = permit(&self.0.reads).await?;
+        blocking(permit, move || store.read_blocking(f)).await
     }
 
     /// Runs `f` in a transaction that commits on `Ok`, with one feed frame when it touched
@@ -199,8 +199,8 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let store = self.clone();
-        let _permit = self.0.writes.acquire().await.map_err(|_| closed())?;
-        blocking(move || store.write_blocking(f)).await
+        let permit = permit(&self.0.writes).await?;
+        blocking(permit, move || store.write_blocking(f)).await
     }
 
     /// [`Self::read`] on the calling thread, which must not be an async worker.
@@ -360,16 +360,30 @@ impl Tx for Watched<'_> {
     }
 }
 
-/// The one place that gives database work to the blocking threads; the semaphores bound it.
+async fn permit(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+    Arc::clone(of).acquire_owned().await.map_err(|_| closed())
+}
+
+/// The one place that gives database work to the blocking threads; the semaphores bound it. The
+/// permit goes with the work: a caller who goes away leaves it running, and must not make room for
+/// more of it.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is Store::read/write, which the rule points to"
 )]
-async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+async fn blocking<T, E>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
+    let work = move || {
+        let result = work();
+        drop(permit);
+        result
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
@@ -393,4 +407,41 @@ fn closed() -> StoreError {
 
 fn nothing_ran() -> StoreError {
     StoreError::Other("the engine did not run the transaction".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::domain::Timestamp;
+    use crate::runtime::{ManualClock, SeededEntropy};
+
+    #[tokio::test]
+    async fn a_caller_who_goes_away_makes_no_room_while_the_work_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig::Sqlite {
+            path: directory.path().join("doorward.db"),
+        };
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let limits = StoreLimits::default();
+        let store = Store::open_with(&config, limits, &clock, &SeededEntropy::new(1)).unwrap();
+        let (started, starts) = tokio::sync::oneshot::channel();
+        let (goes_on, go) = mpsc::channel::<()>();
+        let mut started = Some(started);
+        let caller = store.write::<_, StoreError>(move |_| {
+            if let Some(started) = started.take() {
+                let _ = started.send(());
+            }
+            let _ = go.recv();
+            Ok(())
+        });
+        tokio::select! {
+            _ = caller => panic!("the work waits"),
+            _ = starts => {}
+        }
+        assert_eq!(store.0.writes.available_permits(), 0);
+        drop(goes_on);
+        store.write::<_, StoreError>(|_| Ok(())).await.unwrap();
+    }
 }
