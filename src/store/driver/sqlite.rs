@@ -1,6 +1,7 @@
 //! SQLite: one writer, several readers, one process.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::Duration;
@@ -40,6 +41,11 @@ impl Sqlite {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = lock_file(path)?;
         refuse_foreign(path)?;
+        // Before SQLite, which would let everybody read it where the directory does; its WAL takes
+        // the same mode. An existing file is left as its operator set it.
+        if !path.exists() {
+            drop(open_private(path)?);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -93,21 +99,7 @@ fn lock_file(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = PathBuf::from(name);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock)
-        .map_err(|error| {
-            let what = format!("cannot open `{}`: {error}", lock.display());
-            match error.kind() {
-                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                    StoreError::ReadOnly(what)
-                }
-                std::io::ErrorKind::StorageFull => StoreError::Full,
-                _ => StoreError::Unavailable(what),
-            }
-        })?;
+    let file = open_private(&lock)?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
         |_| {
             StoreError::Unavailable(format!(
@@ -117,6 +109,26 @@ fn lock_file(path: &Path) -> Result<File, StoreError> {
         },
     )?;
     Ok(file)
+}
+
+/// Opens a file, making it readable for its owner alone when it is not there.
+fn open_private(path: &Path) -> Result<File, StoreError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            let what = format!("cannot open `{}`: {error}", path.display());
+            match error.kind() {
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    StoreError::ReadOnly(what)
+                }
+                std::io::ErrorKind::StorageFull => StoreError::Full,
+                _ => StoreError::Unavailable(what),
+            }
+        })
 }
 
 /// Looks without writing: switching to WAL would already change somebody else's file.

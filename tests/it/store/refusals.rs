@@ -258,3 +258,28 @@ fn a_directory_that_cannot_be_written_is_told_as_read_only() {
     );
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn a_database_is_its_owners_alone_whatever_the_directory_allows() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = support::directory();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = directory.path().join("doorward.db");
+    let clock = doorward::runtime::ManualClock::at(doorward::domain::Timestamp::EPOCH);
+    let store = doorward::store::Store::open(
+        &StoreConfig::Sqlite { path },
+        std::sync::Arc::new(clock),
+        std::sync::Arc::new(doorward::runtime::SeededEntropy::new(1)),
+    )
+    .unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+        files += 1;
+    }
+    assert!(files >= 3, "the database, its lock and its log");
+    drop(store);
+}
