@@ -11,6 +11,7 @@ pub mod organization;
 pub mod permission;
 pub mod role;
 pub mod secret;
+pub mod text;
 pub mod time;
 pub mod user;
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::ids::OrganizationId;
+use super::text::misleads;
 use super::time::Timestamp;
 
 /// Why a text is not an organization's name or slug.
@@ -122,7 +123,7 @@ impl FromStr for OrganizationName {
         match len {
             0 => Err(OrganizationError::EmptyName),
             101.. => Err(OrganizationError::LongName(len)),
-            _ if trimmed.chars().any(char::is_control) => Err(OrganizationError::ControlCharacter),
+            _ if trimmed.chars().any(misleads) => Err(OrganizationError::ControlCharacter),
             _ => Ok(Self(trimmed.to_owned())),
         }
     }

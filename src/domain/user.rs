@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::ids::UserId;
+use super::text::misleads;
 use super::time::Timestamp;
 
 /// Why a text is not part of a user's profile.
@@ -80,12 +81,12 @@ texts! {
     DisplayName, |text| {
         (1..=100).contains(&text.chars().count())
             && !text.trim().is_empty()
-            && !text.chars().any(char::is_control)
+            && !text.chars().any(misleads)
     };
     /// An address. Only its form is checked: that mail arrives is for its provider to say.
     EmailAddress, |text| {
         text.len() <= 255
-            && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+            && !text.chars().any(|c| c.is_whitespace() || misleads(c))
             && text
                 .split_once('@')
                 .is_some_and(|(local, host)| {
@@ -101,7 +102,7 @@ texts! {
     };
     /// A user's account at a provider, in the provider's words.
     ProviderAccount, |text| {
-        (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+        (1..=255).contains(&text.chars().count()) && !text.chars().any(misleads)
     };
 }
 

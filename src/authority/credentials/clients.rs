@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::authority::access::{Access, Denied};
 use crate::authority::app::Authority;
 use crate::crypto::digest::token_digest;
+use crate::domain::text::misleads;
 use crate::domain::{ClientId, ClientIdentifier, ClientKind, PlainToken, Scope, Scopes, Timestamp};
 use crate::store::clients::{Client, ClientState, Rotation};
 use crate::store::{Lock, StoreError, Tx, audit, clients};
@@ -33,7 +34,7 @@ pub enum ClientsError {
     #[error("`{0}` is not a client id: it looks like the id of a user")]
     LooksLikeUser(ClientIdentifier),
     /// The name for people is empty or too long.
-    #[error("a name of 1 to 100 characters is wanted")]
+    #[error("a name of 1 to 100 characters is wanted, none of them a control character")]
     Name,
     /// A scope that a client of this kind may not have.
     #[error("a client of this kind may not have scope `{0}`")]
@@ -77,7 +78,7 @@ impl NewClient {
         if Uuid::try_parse(identifier.as_str()).is_ok() {
             return Err(ClientsError::LooksLikeUser(identifier));
         }
-        if !(1..=100).contains(&name.chars().count()) {
+        if !is_name(&name) {
             return Err(ClientsError::Name);
         }
         let scopes = match scopes {
@@ -110,6 +111,11 @@ impl NewClient {
             created_at: now,
         }
     }
+}
+
+/// A name for people: of a client, of a sidecar.
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=100).contains(&text.chars().count()) && !text.chars().any(misleads)
 }
 
 const fn default_scopes(kind: &ClientKind) -> &'static [&'static str] {
@@ -165,7 +171,11 @@ pub async fn create(
             if clients::find_by_identifier(tx, &row.identifier)?.is_some() {
                 return Err(ClientsError::Taken(row.identifier.clone()));
             }
-            clients::insert(tx, &row, Some(digest))?;
+            clients::insert(tx, &row, Some(digest)).map_err(|error| match error {
+                // Two requests may find the same name free: the constraint settles it.
+                StoreError::Unique { .. } => ClientsError::Taken(row.identifier.clone()),
+                other => other.into(),
+            })?;
             Ok(audit::record(tx, &entry)?)
         })
         .await?;

@@ -18,7 +18,7 @@ use crate::store::sidecars::{JoinToken as StoredJoinToken, Sidecar};
 use crate::store::{Lock, StoreError, Written, audit, clients, sidecars};
 
 use super::Doer;
-use super::clients::{ClientsError, NewClient, prepare};
+use super::clients::{ClientsError, NewClient, is_name, prepare};
 
 /// Why a sidecar does not join, is not shown or is not revoked.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum SidecarsError {
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The name is empty or too long.
-    #[error("a name of 1 to 100 characters is wanted")]
+    #[error("a name of 1 to 100 characters is wanted, none of them a control character")]
     Name,
     /// The join token was used, has expired, or never was.
     #[error("the join token is wrong, used up or expired")]
@@ -231,8 +231,11 @@ pub async fn revoke(
             tx.lock(Lock::Client(sidecar.client_id))?;
             let active = clients::find(tx, sidecar.client_id)?
                 .filter(|client| client.state == ClientState::Active);
-            if let Some(client) = active {
-                clients::retire(tx, &client, now)?;
+            if let Some(client) = &active {
+                clients::retire(tx, client, now)?;
+            }
+            // Its client may have been retired by name: then this only says so.
+            if active.is_some() || sidecar.revoked_at.is_none() {
                 sidecars::set_revoked(tx, id, now)?;
                 audit::record(tx, &entry)?;
             }
@@ -256,7 +259,7 @@ pub async fn may_follow(authority: &Authority, client: ClientId) -> Result<bool,
 }
 
 fn check_name(name: &str) -> Result<(), SidecarsError> {
-    if (1..=100).contains(&name.chars().count()) {
+    if is_name(name) {
         Ok(())
     } else {
         Err(SidecarsError::Name)

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::ServiceName;
 use crate::domain::manifest::{Declaration, Manifest, limits};
+use crate::domain::text::misleads;
 use crate::protocol::problem::{Mistake, Pointer};
 
 use crate::protocol::manifest::MAX_MISTAKES;
@@ -165,7 +166,7 @@ impl Walk<'_> {
         }
         if text
             .chars()
-            .any(|char| char.is_control() && !"\n\t".contains(char))
+            .any(|char| misleads(char) && !"\n\t".contains(char))
         {
             self.note(
                 at,
