@@ -19,6 +19,10 @@ const SCAN: u32 = 10_000;
 /// Permissions shown of each member; the counts are of all.
 const SHOWN: usize = 100;
 
+/// Sets of roles whose effect is kept at a time. Members may hold as many sets as there are members:
+/// past this the effects are worked out again.
+const KNOWN: usize = 1_000;
+
 /// Which of the affected members to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberPage {
@@ -87,7 +91,7 @@ pub(super) fn radius(
     if !reached {
         return Ok(radius);
     }
-    let mut known: HashMap<Vec<RoleId>, Effect> = HashMap::new();
+    let mut known: HashMap<Vec<RoleId>, Reach> = HashMap::new();
     let mut after = None;
     loop {
         let members = roles::holdings(tx, after, SCAN)?;
@@ -95,11 +99,14 @@ pub(super) fn radius(
             if !member.roles.iter().any(|role| effects.touches(*role)) {
                 continue;
             }
-            let effect = known
+            if known.len() >= KNOWN && !known.contains_key(&member.roles) {
+                known.clear();
+            }
+            let reach = known
                 .entry(member.roles.clone())
-                .or_insert_with(|| effects.of(&member.roles));
-            if !effect.is_empty() {
-                count(&mut radius, member, effect, page);
+                .or_insert_with(|| Reach::of(effects.of(&member.roles)));
+            if reach.gains_count > 0 || reach.loses_count > 0 {
+                count(&mut radius, member, reach, page);
             }
         }
         match members.last() {
@@ -109,10 +116,30 @@ pub(super) fn radius(
     }
 }
 
-fn count(radius: &mut BlastRadius, member: &Holding, effect: &Effect, page: MemberPage) {
+/// An effect as it is shown: a plan may take ten thousand permissions from a set of roles.
+struct Reach {
+    gains_count: usize,
+    loses_count: usize,
+    gains: Vec<PermissionKey>,
+    loses: Vec<PermissionKey>,
+}
+
+impl Reach {
+    fn of(effect: Effect) -> Self {
+        let first = |keys: Vec<PermissionKey>| keys.iter().take(SHOWN).cloned().collect();
+        Self {
+            gains_count: effect.gains.len(),
+            loses_count: effect.loses.len(),
+            gains: first(effect.gains),
+            loses: first(effect.loses),
+        }
+    }
+}
+
+fn count(radius: &mut BlastRadius, member: &Holding, reach: &Reach, page: MemberPage) {
     radius.members += 1;
-    radius.gaining += u64::from(!effect.gains.is_empty());
-    radius.losing += u64::from(!effect.loses.is_empty());
+    radius.gaining += u64::from(reach.gains_count > 0);
+    radius.losing += u64::from(reach.loses_count > 0);
     let at = MemberCursor {
         organization: member.organization,
         user: member.user,
@@ -132,14 +159,13 @@ fn count(radius: &mut BlastRadius, member: &Holding, effect: &Effect, page: Memb
         }
         return;
     }
-    let first = |keys: &[PermissionKey]| keys.iter().take(SHOWN).cloned().collect();
     radius.page.push(Affected {
         organization: member.organization,
         user: member.user,
-        gains_count: effect.gains.len(),
-        loses_count: effect.loses.len(),
-        gains: first(&effect.gains),
-        loses: first(&effect.loses),
+        gains_count: reach.gains_count,
+        loses_count: reach.loses_count,
+        gains: reach.gains.clone(),
+        loses: reach.loses.clone(),
     });
 }
 
