@@ -15,7 +15,7 @@ use crate::protocol::organizations::{
     Page, PageQuery, PutMember, UpdateOrganization,
 };
 use crate::protocol::problem::{Mistake, Problem};
-use crate::store::Written;
+use crate::store::{StoreError, Written};
 
 use super::answer::{Answer, Show};
 use super::context::RequestContext;
@@ -310,6 +310,11 @@ fn in_path(error: OrganizationsError) -> HttpError {
     let detail = error.to_string();
     match error {
         OrganizationsError::Denied(denied) => denied.into(),
+        // The role, the user or the organization went while it was given.
+        OrganizationsError::Store(StoreError::ForeignKey) => {
+            let detail = "what this refers to was removed at this moment: look again";
+            Problem::conflict("changed-meanwhile", detail).into()
+        }
         OrganizationsError::Store(error) => error.into(),
         OrganizationsError::ReservedSlug(_) => {
             Problem::invalid(vec![Mistake::new("/slug", detail)]).into()
