@@ -2,6 +2,7 @@
 //! (RFC 8414).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ impl OAuthError {
 }
 
 /// The body of a granted token request (RFC 6749 §5.1).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct TokenResponse {
     /// The token.
     pub access_token: String,
@@ -122,6 +123,12 @@ pub struct TokenResponse {
     pub expires_in: u64,
     /// What was granted.
     pub scope: String,
+}
+
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenResponse(…, {:?})", self.scope)
+    }
 }
 
 /// Authorization-server metadata (RFC 8414), as far as it works.
@@ -375,6 +382,18 @@ mod tests {
         .unwrap_err();
         let body = serde_json::to_string(&error).unwrap();
         assert!(body.starts_with(r#"{"error":"invalid_request""#) && !body.contains("s3cret"));
+    }
+
+    #[test]
+    fn an_issued_token_is_not_printed() {
+        let response = TokenResponse {
+            access_token: "eyJ.s3cret".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 600,
+            scope: "doorward:feed".to_owned(),
+        };
+        let printed = format!("{response:?}");
+        assert!(printed.contains("doorward:feed") && !printed.contains("s3cret"));
     }
 
     proptest! {

@@ -38,10 +38,13 @@ async fn token(
         let description = format!("the body must be `{FORM}`");
         return Err(OAuthError::new(OAuthErrorCode::InvalidRequest, description).into());
     }
-    let authorization = headers
-        .get(header::AUTHORIZATION)
-        .map(HeaderValue::as_bytes);
-    let request = parse_token_request(authorization, &body)?;
+    let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
+    let first = authorization.next().map(HeaderValue::as_bytes);
+    if authorization.next().is_some() {
+        let description = "several `Authorization` headers";
+        return Err(OAuthError::new(OAuthErrorCode::InvalidRequest, description).into());
+    }
+    let request = parse_token_request(first, &body)?;
     Ok(Uncached(tokens::grant(&authority, request).await?))
 }
 
