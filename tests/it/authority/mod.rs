@@ -22,6 +22,7 @@ macro_rules! on_both_engines {
 }
 
 mod access;
+mod attacks;
 mod credentials;
 mod http;
 mod manifest_http;
