@@ -208,10 +208,10 @@ async fn tcp_beyond_loopback_does_not_start_unless_it_is_said_and_guarded() {
 
 #[tokio::test]
 async fn who_holds_every_connection_over_tcp_keeps_nobody_from_the_unix_socket() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let running = Running::with(|config| config.max_connections = 1).await;
     let address = running.sidecar.bound()[0].tcp().unwrap();
     let mut idle = tokio::net::TcpStream::connect(address).await.unwrap();
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
