@@ -46,7 +46,8 @@ pub(super) enum Live {
 pub struct Guard {
     /// When its credential expires.
     pub expires_at: Option<Timestamp>,
-    /// Asked at every heartbeat: whether its sidecar may still follow.
+    /// Asked at every heartbeat, and before changes that come after the time of one: whether its
+    /// sidecar may still follow.
     pub allowed: Allowed,
 }
 
@@ -220,6 +221,8 @@ impl Stream {
 
     /// Passes on what the tailer says. `None`: the stream fell behind it.
     async fn live(&mut self, live: &mut broadcast::Receiver<Live>) -> Option<End> {
+        let clock = Arc::clone(&self.supplier.clock);
+        let mut checked = clock.since_boot();
         loop {
             match live.recv().await {
                 Ok(Live::Batch { from, to, bytes }) => {
@@ -228,6 +231,14 @@ impl Stream {
                     }
                     if from != self.position {
                         return None;
+                    }
+                    // A feed that never rests has no heartbeats.
+                    let now = clock.since_boot();
+                    if now.saturating_sub(checked) >= self.supplier.config.heartbeat {
+                        if let Some(end) = self.check().await {
+                            return Some(end);
+                        }
+                        checked = now;
                     }
                     if let Some(end) = self.send(bytes).await {
                         return Some(end);
