@@ -16,8 +16,9 @@ use super::apply::{History, Step};
 use super::signing::HeadSigner;
 use super::supplier::Supplier;
 use crate::domain::{Position, Timestamp};
-use crate::protocol::feed::{Claim, Goodbye, Message, SealedFrame};
+use crate::protocol::feed::{Claim, Frame as FeedFrame, Goodbye, Message, Op, SealedFrame};
 use crate::store::StoreError;
+use crate::store::replicated::CLIENT_STATES;
 
 /// A follower that takes nothing for this long is cut off.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +36,8 @@ pub(super) enum Live {
         to: Position,
         /// The encoded messages.
         bytes: Bytes,
+        /// Whether clients are among the rows: a stream's own may have been retired.
+        clients: bool,
     },
     /// The head has not moved.
     Heartbeat(Bytes),
@@ -46,8 +49,7 @@ pub(super) enum Live {
 pub struct Guard {
     /// When its credential expires.
     pub expires_at: Option<Timestamp>,
-    /// Asked at every heartbeat, and before changes that come after the time of one: whether its
-    /// sidecar may still follow.
+    /// Asked at every heartbeat and at each change of clients: whether its sidecar may still follow.
     pub allowed: Allowed,
 }
 
@@ -128,6 +130,18 @@ pub(super) fn batches(
     (bytes, position)
 }
 
+/// Whether clients are among the rows of these frames. A frame that cannot be read may have any.
+pub(super) fn touches_clients(frames: &[SealedFrame]) -> bool {
+    frames.iter().any(|sealed| {
+        FeedFrame::decode(&sealed.payload).map_or(true, |frame| {
+            frame.reset
+                || frame.ops.iter().any(|op| match op {
+                    Op::Put { table, .. } | Op::Delete { table, .. } => *table == CLIENT_STATES,
+                })
+        })
+    })
+}
+
 /// A signed heartbeat's bytes.
 pub(super) fn heartbeat(signer: &HeadSigner, position: Position) -> Bytes {
     Message::Heartbeat(signer.sign(Claim::Head, position)).encode()
@@ -197,6 +211,9 @@ impl Stream {
         let config = &self.supplier.config;
         let (max_frames, max_bytes) = (config.batch_frames, config.batch_bytes);
         loop {
+            if let Some(end) = self.check().await {
+                return Ok(Some(end));
+            }
             let store = &self.supplier.store;
             let step = Step::after(store, self.position.revision, max_frames, max_bytes).await?;
             if !step.continues(&self.position) {
@@ -212,33 +229,29 @@ impl Stream {
             }
             self.position = position;
         }
-        if let Some(end) = self.check().await {
-            return Ok(Some(end));
-        }
         let beat = heartbeat(&self.supplier.signer, self.position);
         Ok(self.send(beat).await)
     }
 
     /// Passes on what the tailer says. `None`: the stream fell behind it.
     async fn live(&mut self, live: &mut broadcast::Receiver<Live>) -> Option<End> {
-        let clock = Arc::clone(&self.supplier.clock);
-        let mut checked = clock.since_boot();
         loop {
             match live.recv().await {
-                Ok(Live::Batch { from, to, bytes }) => {
+                Ok(Live::Batch {
+                    from,
+                    to,
+                    bytes,
+                    clients,
+                }) => {
                     if to.revision <= self.position.revision {
                         continue;
                     }
                     if from != self.position {
                         return None;
                     }
-                    // A feed that never rests has no heartbeats.
-                    let now = clock.since_boot();
-                    if now.saturating_sub(checked) >= self.supplier.config.heartbeat {
-                        if let Some(end) = self.check().await {
-                            return Some(end);
-                        }
-                        checked = now;
+                    // Asked only then: once per change and stream would load the store.
+                    if clients && let Some(end) = self.check().await {
+                        return Some(end);
                     }
                     if let Some(end) = self.send(bytes).await {
                         return Some(end);

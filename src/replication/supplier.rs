@@ -411,6 +411,7 @@ impl Tailer {
                 from,
                 to,
                 bytes: bytes.into(),
+                clients: stream::touches_clients(&step.frames),
             });
         }
     }

@@ -43,6 +43,9 @@ const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
 }
 
+/// The number of the table of clients that are not as they were made.
+pub const CLIENT_STATES: u16 = 8;
+
 /// The replicated tables. A row that is absent from `user_states` or `client_states` means active,
 /// token epoch 0.
 pub const REPLICATED: &[Table] = &[
@@ -113,7 +116,7 @@ pub const REPLICATED: &[Table] = &[
         ],
     },
     Table {
-        id: 8,
+        id: CLIENT_STATES,
         name: "client_states",
         key_len: 1,
         columns: &[
