@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod http;
 pub mod init;
+pub mod jobs;
 pub mod keys;
 pub mod manifests;
 pub mod organizations;

@@ -48,6 +48,8 @@ pub mod sidecars;
 #[cfg(feature = "authority")]
 mod transact;
 #[cfg(feature = "authority")]
+pub mod transient;
+#[cfg(feature = "authority")]
 pub mod users;
 pub mod value;
 
