@@ -25,6 +25,7 @@ use super::control;
 use super::credentials::limiter::FailureLimiter;
 use super::http;
 use super::init::{InitError, apply_built_in};
+use super::jobs;
 use super::keys::{Keys, KeysError, read_ring};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
@@ -168,12 +169,20 @@ impl StartError {
     /// The exit code that tells it to a supervisor.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Store(StoreError::ReadOnly(_) | StoreError::Full)
-            | Self::Init(InitError::File(_))
-            | Self::Keys(KeysError::File(_)) => Exit::Io,
-            Self::Keys(KeysError::Exposed { .. } | KeysError::NotInitialized) => Exit::Config,
+            Self::Store(error) => store_exit(error),
+            Self::Init(error) => error.exit(),
+            Self::Keys(error) => error.exit(),
+            Self::Feed(SupplyError::Io { .. }) => Exit::Io,
             _ => Exit::Failed,
         }
+    }
+}
+
+/// The exit code of a store that fails a start.
+pub(super) const fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::ReadOnly(_) | StoreError::Full => Exit::Io,
+        _ => Exit::Failed,
     }
 }
 
@@ -247,6 +256,7 @@ impl App {
             control::serve(&self.authority, listening).map_err(StartError::Runtime)?;
         }
         self.authority.feed.start()?;
+        jobs::start_cleaner(&self.authority.store, &self.authority.clock, &tasks);
         let service = TowerToHyperService::new(http::router(self.authority));
         for listening in self.listening {
             tracing::info!(address = %listening.bound(), "listening");

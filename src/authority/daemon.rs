@@ -43,10 +43,9 @@ impl DaemonError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Telemetry(_) => Exit::Config,
-            Self::Init(InitError::File(_)) => Exit::Io,
-            Self::Init(InitError::Store(error)) => StartError::Store(error.clone()).exit(),
+            Self::Init(error) => error.exit(),
             Self::Start(error) => error.exit(),
-            Self::Init(_) | Self::Control(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Control(_) | Self::Runtime(_) => Exit::Failed,
         }
     }
 }

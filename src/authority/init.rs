@@ -12,13 +12,14 @@ use crate::domain::{
     ClientId, ClientIdentifier, ClientKind, OrganizationId, PlainToken, Scopes, Slug, Timestamp,
 };
 use crate::runtime::files::{FileError, create_private_dir};
-use crate::runtime::{Clock, Entropy};
+use crate::runtime::{Clock, Entropy, Exit};
 use crate::store::audit::AuditEntry;
 use crate::store::clients::{Client, ClientState};
 use crate::store::keys::StoredKey;
 use crate::store::{Store, StoreError, Tx, audit, clients, installation, organizations};
 
 use super::access::auth_manifest;
+use super::app::store_exit;
 use super::config::Config;
 use super::credentials::clients::SECRET_PREFIX;
 use super::keys::{self, KeysError};
@@ -46,6 +47,18 @@ pub enum InitError {
     /// The built-in manifest. Only a broken build has a reason.
     #[error("the built-in manifest of `auth` is not applied: {0}")]
     Manifest(String),
+}
+
+impl InitError {
+    /// The exit code that goes with it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::File(_) => Exit::Io,
+            Self::Keys(error) => error.exit(),
+            Self::Store(error) => store_exit(error),
+            Self::Manifest(_) => Exit::Failed,
+        }
+    }
 }
 
 /// What the first start left.

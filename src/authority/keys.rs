@@ -12,10 +12,12 @@ use crate::crypto::sign::{
 };
 use crate::domain::Timestamp;
 use crate::protocol::jose::{AccessTokenClaims, Jwk, JwkSet};
-use crate::runtime::Entropy;
 use crate::runtime::files::{FileError, create_private, read_text};
+use crate::runtime::{Entropy, Exit};
 use crate::store::keys::{KeyPurpose, KeyState, SEALED_COLUMN, StoredKey, TABLE};
 use crate::store::{StoreError, Tx, installation, keys};
+
+use super::app::store_exit;
 
 const KEY_FILE_LIMIT: u64 = 64 * 1024;
 const CANARY: &str = "seal_canary";
@@ -61,6 +63,20 @@ pub enum KeysError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl KeysError {
+    /// The exit code that goes with it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::File(_) => Exit::Io,
+            Self::Exposed { .. } | Self::NotInitialized | Self::Foreign(_) | Self::Seal(_) => {
+                Exit::Config
+            }
+            Self::Store(error) => store_exit(error),
+            Self::Sealed { .. } | Self::Key(_) | Self::Missing(_) => Exit::Failed,
+        }
+    }
 }
 
 /// Reads the key file.

@@ -168,6 +168,12 @@ impl Problem {
         Self::new(503, "unavailable", "the service cannot answer now").because(detail)
     }
 
+    /// 507: nothing was written, and asking again helps only once somebody made room.
+    pub fn disk_full() -> Self {
+        Self::new(507, "disk-full", "the disk of the store is full")
+            .because("nothing was written; reads go on")
+    }
+
     /// Adds what happened this time.
     #[must_use]
     pub fn because(mut self, detail: impl Into<String>) -> Self {

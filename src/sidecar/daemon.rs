@@ -1,6 +1,6 @@
 //! What `doorward-sidecar` can be asked to do, once its arguments are read.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use http::Uri;
 
 use crate::domain::Secret;
 use crate::runtime::config::{ConfigError, Environment};
+use crate::runtime::files::FileError;
 use crate::runtime::listen::ListenError;
 use crate::runtime::signals::Signals;
 use crate::runtime::tasks::Tasks;
@@ -81,6 +82,7 @@ pub fn enroll(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    Enrolment::make_room(&config.data)?;
     let joined = Enrolment::join(authority, ca_file, join_token.expose(), name);
     let enrolment = runtime.block_on(joined)?;
     enrolment.save(&config.data)?;
@@ -95,6 +97,7 @@ pub fn enroll(
 pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonError> {
     telemetry::metrics()?;
     let follower = Enrolment::load(&config.data)?.follower(&config.data);
+    refuse_read_only(&config.data).map_err(StartError::File)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -125,4 +128,25 @@ pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonErr
         }
         Ok(())
     })
+}
+
+/// A copy that can never be moved on would only hide that it cannot. A full disk is no such case:
+/// there will be room again.
+fn refuse_read_only(data: &Path) -> Result<(), FileError> {
+    let probe = data.join("write.probe");
+    match std::fs::write(&probe, b"") {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(FileError::new("write", &probe)(error))
+        }
+        // What cannot be removed will be written again.
+        _ => {
+            let _ = std::fs::remove_file(&probe);
+            Ok(())
+        }
+    }
 }

@@ -19,6 +19,10 @@ pub const FILE: &str = "enrolment.json";
 
 const FILE_MAX: u64 = 64 * 1024;
 
+const PROBE: &str = "enrolment.probe";
+/// More than an enrolment has.
+const PROBE_BYTES: usize = 4096;
+
 /// Why there is no enrolment.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
@@ -144,6 +148,20 @@ impl Enrolment {
                 .map_err(|_| EnrolmentError::Refused("its feed key is none".to_owned()))?,
             ca_file,
         })
+    }
+
+    /// Proves that [`Self::save`] will find room: a join token works once, so this is asked before it
+    /// is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`EnrolmentError::File`].
+    pub fn make_room(data: &Path) -> Result<(), EnrolmentError> {
+        let path = data.join(PROBE);
+        create_private_dir(data)?;
+        replace_private(&path, &[b' '; PROBE_BYTES])?;
+        std::fs::remove_file(&path).map_err(FileError::new("remove", &path))?;
+        Ok(())
     }
 
     /// Writes it into a data directory, in place of an older one.

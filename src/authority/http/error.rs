@@ -93,13 +93,15 @@ impl From<StoreError> for HttpError {
         let passing = match &error {
             StoreError::Retry => Some("too many writes at once"),
             StoreError::Unavailable(_) => Some("the store cannot be reached"),
-            StoreError::Full => Some("the store's disk is full: nothing was written"),
             StoreError::ReadOnly(_) => Some("the store cannot be written: nothing was"),
             _ => None,
         };
         // A conflict is run again; only the last one reaches the caller.
         if error != StoreError::Retry {
             tracing::error!(error = %error, "the store failed a request");
+        }
+        if error == StoreError::Full {
+            return Self::from(Problem::disk_full());
         }
         match passing {
             Some(detail) => Self::from(Problem::unavailable(detail))

@@ -210,7 +210,8 @@ impl From<SyncError> for Problem {
                 "changed-meanwhile",
                 "a role or permission came into use while it was removed: plan again",
             ),
-            SyncError::Store(StoreError::Unavailable(_) | StoreError::Full) => {
+            SyncError::Store(StoreError::Full) => Self::disk_full(),
+            SyncError::Store(StoreError::Unavailable(_)) => {
                 Self::unavailable("the store cannot be written now")
             }
             SyncError::Store(_) => Self::internal(),

@@ -332,6 +332,8 @@ fn failed(error: &rusqlite::Error) -> StoreError {
                 .to_owned(),
         },
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => StoreError::ForeignKey,
+        // The WAL's index finds no room: SQLite's only other word for a full disk.
+        ffi::SQLITE_IOERR_SHMSIZE => StoreError::Full,
         _ => match code.code {
             rusqlite::ErrorCode::ConstraintViolation => StoreError::Check(text),
             rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked => {

@@ -81,6 +81,11 @@ impl ReplicaError {
 impl From<rusqlite::Error> for ReplicaError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
+        // The WAL's index finds no room: SQLite's only other word for a full disk.
+        let extended = error.sqlite_error().map(|code| code.extended_code);
+        if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::Full;
+        }
         match error.sqlite_error_code() {
             Some(Code::DiskFull) => Self::Full,
             // Damage; and missing tables, wrong types and broken constraints, which no file of ours
