@@ -11,6 +11,7 @@
 )]
 
 mod authority;
+mod hardening;
 mod replication;
 mod sidecar;
 mod stack;

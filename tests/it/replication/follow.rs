@@ -208,28 +208,6 @@ async fn a_revoked_sidecar_is_told_goodbye_and_gets_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_feed_that_never_rests_asks_between_its_changes() {
-    let authority = Authority::start().await;
-    let head = plant(&authority).await;
-    let data = crate::support::directory();
-    let mut sidecar = Sidecar::follow(authority.address, data.path());
-    sidecar
-        .wait(|told| told.fresh.last() == Some(&head.revision))
-        .await;
-    authority
-        .allowed
-        .store(false, std::sync::atomic::Ordering::SeqCst);
-    authority.clock.advance(std::time::Duration::from_secs(2));
-    authority.change(|tx| put_member(tx, 1, 1, 1)).await;
-    let told = sidecar
-        .wait(|told| told.disconnected.iter().any(|why| why.contains("Revoked")))
-        .await;
-    assert_eq!(told.position, Some(head), "the change was not sent");
-    sidecar.stop().await;
-    authority.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_when_its_credential_expires_and_the_follower_comes_back() {
     let authority = Authority::start().await;
     let head = plant(&authority).await;

@@ -1,0 +1,13 @@
+//! The real programs, treated badly: wrong input, wrong files, full disks, `kill -9`.
+
+mod authority;
+mod cleaner;
+mod cli;
+mod disk;
+mod documented;
+mod feed;
+mod input;
+mod process;
+mod sidecar;
+mod wire;
+mod world;
