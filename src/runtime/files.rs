@@ -100,6 +100,44 @@ pub fn replace_private(path: &Path, contents: &[u8]) -> Result<(), FileError> {
     sync_parent(path).map_err(fail)
 }
 
+/// Holds a directory for one process, until dropped.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the directory. The lock is the file `lock` in it, which stays behind.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]; `ResourceBusy` if another process (or another part of this one) holds it.
+    pub fn take(directory: &Path) -> Result<Self, FileError> {
+        let path = directory.join("lock");
+        let fail = |source| FileError::new("hold", directory)(source);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(fail)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
+            |errno| {
+                fail(if errno == rustix::io::Errno::WOULDBLOCK {
+                    io::Error::new(
+                        io::ErrorKind::ResourceBusy,
+                        "another process uses it; give each its own directory",
+                    )
+                } else {
+                    errno.into()
+                })
+            },
+        )?;
+        Ok(Self { _file: file })
+    }
+}
+
 fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -124,6 +162,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_directory_is_held_once_until_the_lock_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::take(dir.path()).unwrap();
+        let refused = DirectoryLock::take(dir.path()).unwrap_err();
+        assert_eq!(refused.source.kind(), io::ErrorKind::ResourceBusy);
+        drop(first);
+        assert!(DirectoryLock::take(dir.path()).is_ok());
+    }
 
     #[test]
     fn a_private_file_is_its_owners_and_is_never_overwritten() {

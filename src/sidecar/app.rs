@@ -11,7 +11,7 @@ use crate::policy::{Attributes, BuildError, CustomError, CustomPolicies, PolicyF
 use crate::protocol::authzen::metadata;
 use crate::replication::consumer::{FollowerConfig, Sink};
 use crate::runtime::config::Environment;
-use crate::runtime::files::{FileError, read_text};
+use crate::runtime::files::{DirectoryLock, FileError, read_text};
 use crate::runtime::listen::{Bound, ListenError, Listening};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::{Clock, Entropy, telemetry};
@@ -62,6 +62,8 @@ pub enum StartError {
 pub struct Sidecar {
     shared: Arc<Shared>,
     bound: Vec<Bound>,
+    /// Two followers in one directory would take each other's copies away.
+    _directory: Option<DirectoryLock>,
 }
 
 impl Sidecar {
@@ -83,6 +85,10 @@ impl Sidecar {
         if let Some(mistake) = config.exposure_mistakes().into_iter().next() {
             return Err(StartError::Exposed(mistake));
         }
+        let directory = match &follow {
+            Some(follower) => hold(&follower.data_dir)?,
+            None => None,
+        };
         let mut listening = Vec::with_capacity(config.listeners.len());
         for listener in &config.listeners {
             listening.push((listener, Listening::bind(&listener.address, environment)?));
@@ -121,7 +127,11 @@ impl Sidecar {
                 accept(acceptor, door, Arc::clone(&workers), tasks.stop()),
             );
         }
-        Ok(Self { shared, bound })
+        Ok(Self {
+            shared,
+            bound,
+            _directory: directory,
+        })
     }
 
     /// What decisions are made from.
@@ -137,6 +147,19 @@ impl Sidecar {
     /// What it did so far.
     pub fn counts(&self) -> Counts {
         self.shared.counts()
+    }
+}
+
+/// Holds the data directory. One that cannot be written cannot be spoilt by two either: the copy in
+/// it still answers.
+fn hold(directory: &Path) -> Result<Option<DirectoryLock>, StartError> {
+    match DirectoryLock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(busy) if busy.source.kind() == io::ErrorKind::ResourceBusy => Err(busy.into()),
+        Err(error) => {
+            tracing::warn!(%error, cause = %error.source, "going on without holding it");
+            Ok(None)
+        }
     }
 }
 
