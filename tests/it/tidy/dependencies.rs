@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use super::source::{assert_none, read, root};
+use super::source::{File, assert_none, files, read, root};
 
 fn rules() -> toml::Table {
     read("deny.toml").parse().expect("deny.toml is TOML")
@@ -32,6 +32,35 @@ fn linked(features: &[&str]) -> BTreeSet<String> {
         .filter_map(|line| line.split(' ').next())
         .map(str::to_owned)
         .collect()
+}
+
+/// Dependencies that no line of ours names, each with why it is there all the same.
+const UNNAMED: [&str; 1] = [
+    // Cargo.toml says why.
+    "num-traits",
+];
+
+#[test]
+fn every_dependency_is_used() {
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
+    let sources = files("src", &["rs"]);
+    let checks: Vec<File> = ["tests", "benches", "examples", "src"]
+        .iter()
+        .flat_map(|folder| files(folder, &["rs"]))
+        .collect();
+    let mut unused = Vec::new();
+    for (section, files) in [("dependencies", &sources), ("dev-dependencies", &checks)] {
+        for name in manifest[section].as_table().expect("a table").keys() {
+            let path = format!("{}::", name.replace('-', "_"));
+            let named = files
+                .iter()
+                .any(|file| file.code().any(|(_, line)| line.contains(&path)));
+            if !named && !UNNAMED.contains(&name.as_str()) {
+                unused.push(format!("[{section}] {name}"));
+            }
+        }
+    }
+    assert_none("Cargo.toml names what no source uses", &unused);
 }
 
 #[test]
