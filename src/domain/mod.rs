@@ -3,6 +3,7 @@
 pub mod change;
 pub mod client;
 pub mod decision;
+pub mod identifier;
 pub mod ids;
 pub mod manifest;
 pub mod member;

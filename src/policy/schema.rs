@@ -7,101 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::domain::{ResourceName, ServiceName};
+use crate::domain::identifier::identifier;
 
 use super::attributes::{Attributes, Declared};
 use super::compile::Compiled;
 
-/// Words that Cedar's grammar keeps for itself somewhere.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "if",
-    "then",
-    "else",
-    "in",
-    "is",
-    "like",
-    "has",
-    "permit",
-    "forbid",
-    "when",
-    "unless",
-    "principal",
-    "action",
-    "resource",
-    "context",
-    "entity",
-    "namespace",
-    "type",
-    "tags",
-];
-
-/// The Cedar entity type of a resource type: `<service>::<resource>`, where `-`, `.` and `/` become
-/// `_`, a leading digit gets a `_` before it and a reserved word a `_` after it.
-///
-/// Not injective: see [`collisions`].
-pub fn resource_type_name(service: &str, resource: &str) -> String {
+/// The Cedar entity type of a resource type: `<service>::<resource>`, both as [`identifier`]s.
+pub(super) fn resource_type_name(service: &str, resource: &str) -> String {
     format!("{}::{}", identifier(service), identifier(resource))
-}
-
-fn identifier(name: &str) -> String {
-    let mut identifier = String::with_capacity(name.len() + 1);
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        identifier.push('_');
-    }
-    identifier.extend(
-        name.chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }),
-    );
-    if RESERVED.contains(&identifier.as_str()) {
-        identifier.push('_');
-    }
-    identifier
-}
-
-/// Resource types that are different names to Doorward and one name to Cedar.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} would share the Cedar entity type `{type_name}`", listed(.resource_types))]
-pub struct Collision {
-    /// The Cedar entity type.
-    pub type_name: String,
-    /// The types that share it, as `service:resource`, sorted.
-    pub resource_types: Vec<String>,
-}
-
-fn listed(names: &[String]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(" and ")
-}
-
-/// Every collision among the resource types given; repetition of one type is none.
-///
-/// A manifest that brings one is refused: a hand-written policy could not tell the two apart.
-pub fn collisions<'a>(
-    resource_types: impl IntoIterator<Item = (&'a ServiceName, &'a ResourceName)>,
-) -> Vec<Collision> {
-    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (service, resource) in resource_types {
-        by_name
-            .entry(resource_type_name(service.as_str(), resource.as_str()))
-            .or_default()
-            .push(format!("{service}:{resource}"));
-    }
-    by_name
-        .into_iter()
-        .filter_map(|(type_name, mut resource_types)| {
-            resource_types.sort();
-            resource_types.dedup();
-            (resource_types.len() > 1).then_some(Collision {
-                type_name,
-                resource_types,
-            })
-        })
-        .collect()
 }
 
 /// The schema's text.
@@ -200,6 +113,7 @@ mod tests {
 
     use super::super::compile::{PolicyFacts, compile, role_policy_text};
     use super::*;
+    use crate::domain::identifier::RESERVED;
 
     #[test]
     fn any_resource_name_becomes_an_entity_type_that_cedar_and_its_schema_take() {
@@ -227,21 +141,6 @@ mod tests {
         let text = render(&compiled, &Attributes::default());
         let (_schema, _) =
             Schema::from_cedarschema_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    }
-
-    #[test]
-    fn names_that_cedar_cannot_tell_apart_are_reported_once_each() {
-        let service: ServiceName = "k8s".parse().unwrap();
-        let names: Vec<ResourceName> = ["a.b", "a-b", "a-b", "c"]
-            .iter()
-            .map(|name| name.parse().unwrap())
-            .collect();
-        let found = collisions(names.iter().map(|name| (&service, name)));
-        assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].to_string(),
-            "`k8s:a-b` and `k8s:a.b` would share the Cedar entity type `k8s::a_b`"
-        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
+use crate::domain::identifier::identifier;
 use crate::domain::manifest::{DeclaredPermission, limits};
 use crate::domain::{ActionName, PermissionKey, ResourceName, ServiceName};
 use crate::protocol::problem::Pointer;
@@ -132,17 +133,4 @@ impl Walk<'_> {
         self.at_most(at, grantees.len(), limits::MAX_GRANTEES, "services");
         grantees
     }
-}
-
-/// How Cedar spells a resource: `policy::schema` maps what an identifier cannot hold to `_`.
-fn identifier(name: &str) -> String {
-    name.chars()
-        .map(|char| {
-            if char.is_ascii_alphanumeric() {
-                char
-            } else {
-                '_'
-            }
-        })
-        .collect()
 }
