@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::names::ServiceName;
+use super::text::checked_text;
 
 /// Why a text is not a client identifier or a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,30 +77,7 @@ impl FromStr for Scope {
     }
 }
 
-macro_rules! text {
-    ($($name:ident),*) => {$(
-        impl TryFrom<Cow<'_, str>> for $name {
-            type Error = ClientError;
-
-            fn try_from(text: Cow<'_, str>) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
-}
-text!(ClientIdentifier, Scope);
+checked_text!(ClientError: ClientIdentifier, Scope);
 
 /// A set of scopes. Text form: sorted, joined by single spaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Organizations: tenants that group users.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::OrganizationId;
-use super::text::misleads;
+use super::text::{checked_text, misleads};
 use super::time::Timestamp;
 
 /// Why a text is not an organization's name or slug.
@@ -183,30 +182,7 @@ impl FromStr for Slug {
     }
 }
 
-macro_rules! text {
-    ($($name:ident),*) => {$(
-        impl TryFrom<Cow<'_, str>> for $name {
-            type Error = OrganizationError;
-
-            fn try_from(text: Cow<'_, str>) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
-}
-text!(OrganizationName, Slug);
+checked_text!(OrganizationError: OrganizationName, Slug);
 
 /// An organization as its row tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

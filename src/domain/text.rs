@@ -1,4 +1,30 @@
-//! Characters that texts shown to people cannot hold.
+//! What types made of a text have in common, and characters that texts shown to people cannot hold.
+
+/// The ways into and out of a type that is one checked text, beside its [`FromStr`](std::str::FromStr).
+macro_rules! checked_text {
+    ($error:ty: $($name:ident),*) => {$(
+        impl TryFrom<std::borrow::Cow<'_, str>> for $name {
+            type Error = $error;
+
+            fn try_from(text: std::borrow::Cow<'_, str>) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+pub(super) use checked_text;
 
 /// Whether a character would make a name look like something else on a screen, in a log or in a
 /// terminal: control characters, line separators, overrides of the writing direction, and tags that

@@ -1,13 +1,12 @@
 //! Users: people, known by (provider, account at the provider), never by e-mail.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::UserId;
-use super::text::misleads;
+use super::text::{checked_text, misleads};
 use super::time::Timestamp;
 
 /// Why a text is not part of a user's profile.
@@ -54,25 +53,7 @@ macro_rules! texts {
             }
         }
 
-        impl TryFrom<Cow<'_, str>> for $name {
-            type Error = UserError;
-
-            fn try_from(text: Cow<'_, str>) -> Result<Self, UserError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        checked_text!(UserError: $name);
     )*};
 }
 
