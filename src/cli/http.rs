@@ -14,7 +14,8 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::error::{CliError, chain};
+use super::error::CliError;
+use crate::runtime::chain;
 
 /// More than any answer of ours: an endless one is an error, not a full memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;

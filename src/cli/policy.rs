@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::http::segment;
 use super::output::Output;
 use super::profile::Profile;
@@ -23,6 +23,7 @@ use crate::policy::engine::Engine;
 use crate::policy::export::Export;
 use crate::policy::role_sets::RoleSets;
 use crate::protocol::manifest::{Page, PermissionView, RoleView, ServiceView};
+use crate::runtime::chain;
 use crate::sidecar::app::load_policies;
 
 /// Exports the policies that the live manifests compile to

@@ -21,7 +21,7 @@ use crate::domain::{
     ClientIdentifier, FeedName, PlainToken, Position, Revision, Secret, Timestamp,
 };
 use crate::protocol::feed::{Ack, FEED_SCHEMA};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, chain};
 
 /// The scope a sidecar asks for.
 const SCOPE: &str = "doorward:feed";
@@ -191,7 +191,7 @@ impl AuthorityClient {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         match tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await {
             Err(_) => Err(ClientError::Timeout),
-            Ok(Err(error)) => Err(ClientError::Unreachable(chain_of(&error))),
+            Ok(Err(error)) => Err(ClientError::Unreachable(chain(&error))),
             Ok(Ok(response)) => Ok(response),
         }
     }
@@ -272,18 +272,6 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
-/// An error with its causes: the outer one alone says "client error (Connect)".
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Posts JSON without credentials, for the first contact, and gives status and body.
 ///
 /// # Errors
@@ -312,7 +300,7 @@ pub async fn post_json(
         let response = http
             .request(request)
             .await
-            .map_err(|error| ClientError::Unreachable(chain_of(&error)))?;
+            .map_err(|error| ClientError::Unreachable(chain(&error)))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES)
             .collect()

@@ -2,6 +2,7 @@
 //! and signals.
 
 pub mod backoff;
+pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod entropy;
@@ -14,6 +15,7 @@ pub mod signals;
 pub mod tasks;
 pub mod telemetry;
 
+pub use chain::chain;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use exit::Exit;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::super::error::{CliError, chain};
+use super::super::error::CliError;
 use super::super::output::Output;
 use crate::authority::app::{App, StartError};
 use crate::authority::config::Config;
 use crate::domain::{Position, Revision};
 use crate::runtime::config::Environment;
 use crate::runtime::listen::Address;
-use crate::runtime::{Clock, Entropy, Tasks};
+use crate::runtime::{Clock, Entropy, Tasks, chain};
 use crate::sidecar::app::Sidecar;
 use crate::sidecar::config::{Config as SidecarConfig, Listener};
 use crate::sidecar::enrolment::Enrolment;

@@ -3,11 +3,12 @@
 use http::{Method, Uri};
 use serde_json::json;
 
-use super::super::error::{CliError, chain};
+use super::super::error::CliError;
 use super::super::profile::{Profile, ProfileFile};
 use super::super::session::Session;
 use super::daemons::Places;
 use crate::protocol::credentials::JoinTokenView;
+use crate::runtime::chain;
 use crate::sidecar::enrolment::{Enrolment, EnrolmentError};
 
 /// Enrols the sidecar unless it is, and points an enrolled one at the present address.

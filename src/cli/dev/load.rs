@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::error::{CliError, chain};
+use super::super::error::CliError;
 use super::super::output::Output;
 use super::world::{Membership, World};
 use crate::authority::manifests::{Sync, apply};
@@ -11,7 +11,7 @@ use crate::domain::member::Member;
 use crate::domain::organization::Organization;
 use crate::domain::user::{User, UserState};
 use crate::domain::{RoleId, RoleKey, Timestamp};
-use crate::runtime::{Clock, Entropy};
+use crate::runtime::{Clock, Entropy, chain};
 use crate::store::{Store, StoreError, bulk, installation, roles};
 
 /// Rows per transaction: far beyond a frame's cap, so that the load is a few reset markers, and
