@@ -14,11 +14,12 @@ use crate::runtime::config::Environment;
 use crate::runtime::files::{DirectoryLock, FileError, read_text};
 use crate::runtime::listen::{Bound, ListenError, Listening};
 use crate::runtime::tasks::Tasks;
-use crate::runtime::{Clock, Entropy, telemetry};
+use crate::runtime::{Clock, Entropy, chain, telemetry};
 use crate::sidecar::config::{Config, Listener};
 use crate::sidecar::decide::{Counts, Worker};
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
+use crate::sidecar::recent::Decided;
 use crate::sidecar::view::{AdoptError, State};
 use crate::store::replica::{Applied, ReplicaError, ReplicaReader, Uncommitted};
 
@@ -147,6 +148,12 @@ impl Sidecar {
     /// What it did so far.
     pub fn counts(&self) -> Counts {
         self.shared.counts()
+    }
+
+    /// The last decisions since the call before, for a person who watches. The first call begins to
+    /// keep them, which costs every decision from then on a little.
+    pub fn watch(&self) -> Vec<Decided> {
+        self.shared.watch()
     }
 }
 
@@ -339,17 +346,6 @@ impl StateSink {
         metrics::counter!("doorward_sidecar_changes_refused_total").increment(1);
         self.state.lose(problem);
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut problem = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        problem = format!("{problem}: {cause}");
-        source = cause.source();
-    }
-    problem
 }
 
 impl Sink for StateSink {

@@ -15,6 +15,7 @@ use crate::domain::{Decision, OrganizationId, Revision, RoleId, UserId};
 use crate::policy::{ActionIndex, Question, Resource, RoleSetId, Verdict};
 use crate::protocol::authzen::{Request, RequestError, object, organization_in};
 use crate::sidecar::cache::{Front, Hit, Member, Stamps, Standing};
+use crate::sidecar::recent::Recent;
 use crate::sidecar::view::{AsOf, State, View};
 use crate::sidecar::why::Why;
 use crate::store::replica::{ReplicaError, ReplicaReader};
@@ -78,6 +79,8 @@ pub struct Worker {
     pub(super) overtaken: bool,
     /// What it did so far.
     pub counts: Counts,
+    /// Its last decisions, once somebody watches them: a service's sidecar keeps none.
+    pub(super) recent: Option<Box<Recent>>,
 }
 
 /// Counters of one thread: plain numbers, summed over threads when somebody looks.
@@ -149,6 +152,7 @@ impl Worker {
             question: Vec::new(),
             overtaken: false,
             counts: Counts::default(),
+            recent: None,
         }
     }
 

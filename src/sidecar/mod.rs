@@ -9,5 +9,6 @@ pub mod decide;
 pub mod enrolment;
 pub mod follow;
 pub mod http;
+pub mod recent;
 pub mod view;
 pub mod why;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::super::error::{CliError, chain};
+use super::super::error::CliError;
 use super::super::output::Output;
 use super::super::profile::ProfileFile;
 use super::daemons::{AuthorityHandle, Places, SidecarHandle};
@@ -21,7 +21,7 @@ use crate::runtime::files::{create_private_dir, replace_private};
 use crate::runtime::limits::DRAIN_TIME;
 use crate::runtime::signals::Signals;
 use crate::runtime::telemetry::{LogFormat, start_logging};
-use crate::runtime::{Clock, Entropy, SystemClock, SystemEntropy, Tasks};
+use crate::runtime::{Clock, Entropy, SystemClock, SystemEntropy, Tasks, chain};
 
 /// When generated worlds began: 2026-01-01. A fixed time, so that a seed gives the same ids.
 const WORLD_BEGAN: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
@@ -190,7 +190,8 @@ async fn start_and_watch(
         return Ok(());
     }
     guide::show(&places, &profile, args.data.is_some(), output);
-    live::watch(&mut authority, &sidecar, output).await
+    let names = live::Names::of(&profile, &sidecar);
+    live::watch(&mut authority, &sidecar, &names, output).await
 }
 
 /// A port that is free now, for a listener a moment later.

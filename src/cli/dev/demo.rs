@@ -50,6 +50,11 @@ const MEMBERS: [(&str, &str, &[&str]); 4] = [
     ("globex", "bob", &["documents/reader"]),
 ];
 
+/// The slugs of the demo's organizations.
+pub(super) fn slugs() -> impl Iterator<Item = &'static str> {
+    ORGANIZATIONS.iter().map(|(slug, ..)| *slug)
+}
+
 /// Fills a new installation, and remembers the people's ids in the profile.
 pub(super) async fn fill(file: &mut ProfileFile, output: Output) -> Result<(), CliError> {
     if !file.users.is_empty() {

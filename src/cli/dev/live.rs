@@ -1,5 +1,6 @@
 //! What happens, as it happens: decisions, revisions, staleness.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::BufRead;
 use std::time::Duration;
@@ -9,9 +10,14 @@ use tokio::sync::mpsc;
 
 use super::super::error::CliError;
 use super::super::output::Output;
+use super::super::profile::ProfileFile;
 use super::daemons::{AuthorityHandle, SidecarHandle};
+use super::demo;
+use crate::domain::{OrganizationId, UserId};
+use crate::sidecar::recent::Decided;
+use crate::store::replica::ReplicaReader;
 
-/// How often the view is looked at: decisions leave no log line, so they are counted.
+/// How often the view is looked at: decisions leave no log line, so the sidecar is asked for them.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// With the authority down, how often the growing staleness is shown.
@@ -31,10 +37,71 @@ struct Line {
     newly_denied: u64,
 }
 
+/// One decision. The sidecar keeps the last few only: what is missing is in the counts.
+#[derive(Debug, Serialize)]
+struct DecisionLine<'a> {
+    decision: bool,
+    reason: &'static str,
+    user: String,
+    organization: String,
+    permission: &'a str,
+}
+
+/// What people call the ids that decisions have.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    users: HashMap<UserId, String>,
+    organizations: HashMap<OrganizationId, &'static str>,
+}
+
+impl Names {
+    /// Those of the demo. Whatever is not found is shown by its id.
+    pub(super) fn of(profile: &ProfileFile, sidecar: &SidecarHandle) -> Self {
+        let users = profile.users.iter().map(|(name, id)| (*id, name.clone()));
+        let reader = sidecar.sidecar().state().copy_path();
+        let mut reader = reader.and_then(|path| ReplicaReader::open(&path).ok());
+        let organizations = demo::slugs()
+            .filter_map(|slug| Some((reader.as_mut()?.organization_by_slug(slug).ok()??, slug)));
+        Self {
+            users: users.collect(),
+            organizations: organizations.collect(),
+        }
+    }
+
+    fn line<'a>(&self, decided: &'a Decided) -> DecisionLine<'a> {
+        let (user, organization) = (decided.user, decided.organization);
+        DecisionLine {
+            decision: decided.outcome.decision.is_allow(),
+            reason: decided.outcome.why.code(),
+            user: self
+                .users
+                .get(&user)
+                .map_or_else(|| user.to_string(), Clone::clone),
+            organization: self
+                .organizations
+                .get(&organization)
+                .map_or_else(|| organization.to_string(), ToString::to_string),
+            permission: &decided.permission,
+        }
+    }
+}
+
+fn human_decision(line: &DecisionLine<'_>) -> String {
+    format!(
+        "{}  {} at {}: {} ({})",
+        if line.decision { "allow" } else { "deny " },
+        line.user,
+        line.organization,
+        line.permission,
+        line.reason
+    )
+}
+
 /// Shows changes for as long as it is polled.
 pub(super) async fn watch(
     authority: &mut AuthorityHandle,
     sidecar: &SidecarHandle,
+    names: &Names,
     output: Output,
 ) -> Result<(), CliError> {
     let mut keys = keyboard();
@@ -42,10 +109,14 @@ pub(super) async fn watch(
     let mut last = line(authority, sidecar, None);
     let mut quiet_for = Duration::ZERO;
     output.event(&last, human);
+    sidecar.sidecar().watch();
     loop {
         tokio::select! {
             Some(()) = keys.recv() => toggle(authority, output).await?,
             _ = ticks.tick() => {}
+        }
+        for decided in sidecar.sidecar().watch() {
+            output.event(&names.line(&decided), human_decision);
         }
         let now = line(authority, sidecar, Some(&last));
         quiet_for += LOOK;

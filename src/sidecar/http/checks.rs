@@ -73,6 +73,9 @@ impl<'s> Asking<'s> {
         };
         if outcome.why != Why::Overtaken {
             worker.counts.count(outcome);
+            if let (Some(recent), Ok(check)) = (&mut worker.recent, &check) {
+                recent.note(check, outcome);
+            }
         }
         let explanation = if self.explain {
             let value = match &check {

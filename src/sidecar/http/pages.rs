@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::sidecar::decide::Counts;
 use crate::sidecar::http::door::Shared;
+use crate::sidecar::recent::Decided;
 use crate::sidecar::why::Why;
 
 impl Shared {
@@ -17,6 +18,16 @@ impl Shared {
             sum.add(&worker.lock().unwrap_or_else(PoisonError::into_inner).counts);
         }
         sum
+    }
+
+    /// The decisions since the last call, as far as they are kept; none before the first.
+    pub(in crate::sidecar) fn watch(&self) -> Vec<Decided> {
+        let mut decided = Vec::new();
+        for worker in &self.workers {
+            let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+            decided.extend(worker.recent.get_or_insert_default().take());
+        }
+        decided
     }
 
     /// `GET /metrics`, in Prometheus' text format. Label values come from closed sets.

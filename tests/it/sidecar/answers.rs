@@ -365,3 +365,37 @@ async fn a_stop_ends_idle_connections_and_the_threads() {
     assert_eq!(idle.read_to_end(&mut rest).await.unwrap_or(0), 0);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_kept_for_a_person_who_watches_and_only_then() {
+    let running = Running::start().await;
+    let ask = async |action: &str| {
+        let body = question("acme", 1, action).to_string();
+        running.post("/access/v1/evaluation", &body).await.json()
+    };
+    ask("read").await;
+    assert_eq!(running.sidecar.watch(), []);
+    ask("write").await;
+    ask("publish").await;
+    let seen: Vec<_> = running
+        .sidecar
+        .watch()
+        .into_iter()
+        .map(|one| {
+            let decision = one.outcome.decision.is_allow();
+            (one.user, one.organization, one.permission, decision)
+        })
+        .collect();
+    let of = |action: &str, decision| {
+        (
+            user(1),
+            organization(1),
+            format!("docs:page:{action}"),
+            decision,
+        )
+    };
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen.contains(&of("write", true)), "{seen:?}");
+    assert!(seen.contains(&of("publish", false)), "{seen:?}");
+    assert_eq!(running.sidecar.watch(), []);
+}
