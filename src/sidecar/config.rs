@@ -5,9 +5,11 @@
 //! public_url = "https://pdp.internal"     # base of the metadata document
 //! policies = "/etc/doorward/policies"     # hand-written Cedar policies
 //! credential_file = "/etc/doorward/sidecar.secret"
-//! log_format = "text"                     # or "json"
-//! log_filter = "warn,doorward=info"
 //! workers = 2                             # runtime threads; default: one per core
+//!
+//! [log]
+//! format = "text"                         # or "json"
+//! filter = "warn,doorward=info"
 //!
 //! [listen.local]
 //! address = "127.0.0.1:7181"              # or "unix:/run/doorward/check.sock", "systemd"
@@ -226,8 +228,12 @@ impl Config {
         }
         config.policies = reader.path("policies");
         config.credential = reader.secret("credential");
-        config.log_format = reader.or("log_format", config.log_format);
-        config.log_filter = reader.or("log_filter", config.log_filter);
+        (config.log_format, config.log_filter) = reader.section("log", |log| {
+            (
+                log.or("format", config.log_format),
+                log.or("filter", config.log_filter),
+            )
+        });
         config.workers = reader.or("workers", config.workers).clamp(1, 256);
         config.at_least_wait = reader.duration("at_least_wait", config.at_least_wait);
         config.body_timeout = reader.duration("body_timeout", config.body_timeout);

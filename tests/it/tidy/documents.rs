@@ -1,6 +1,8 @@
-//! Documents that point at things point at things that exist.
+//! Documents that point at things point at things that exist, and the operator's knows all of them.
 
-use super::source::{assert_none, files, read, root};
+use std::collections::BTreeSet;
+
+use super::source::{assert_none, files, read, root, rust_source};
 
 #[test]
 fn every_relative_link_leads_somewhere() {
@@ -41,6 +43,71 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         .skip(1)
         .filter_map(|rest| rest.split(')').next())
         .filter(|target| !target.contains([' ', '\n', '`']))
+}
+
+/// What stands between quotation marks and begins with `doorward_`, outside tests.
+fn metrics() -> BTreeSet<String> {
+    let sources = rust_source();
+    let names = sources.iter().flat_map(|file| {
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        code.split('"').skip(1).filter_map(|text| {
+            let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            let name = &text[..end.unwrap_or(text.len())];
+            name.starts_with("doorward_").then(|| name.to_owned())
+        })
+    });
+    names.collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other_is() {
+    let text = read("docs/operations.md");
+    let documented: BTreeSet<String> = text
+        .split('`')
+        .map(|part| part.split('{').next().unwrap_or_default())
+        .filter(|name| name.starts_with("doorward_"))
+        .map(str::to_owned)
+        .collect();
+    let metrics = metrics();
+    assert!(metrics.len() > 20, "the sources are read: {metrics:?}");
+    let differ: Vec<String> = metrics.symmetric_difference(&documented).cloned().collect();
+    assert_none("in the sources or in docs/operations.md only", &differ);
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let text = read("docs/operations.md");
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for path in ["src/authority/config.rs", "src/sidecar/config.rs"] {
+        let source = read(path);
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for getter in [
+            "or", "optional", "required", "duration", "size", "path", "secret", "list", "map",
+        ] {
+            for call in [format!(".{getter}("), format!(".{getter}::<")] {
+                for rest in code.split(&call).skip(1) {
+                    let Some(key) = rest.split('"').nth(1).filter(|_| !rest.starts_with('|'))
+                    else {
+                        continue;
+                    };
+                    let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                    if !is_key || rest.find('"') > rest.find([')', ';']) {
+                        continue;
+                    }
+                    found += 1;
+                    let file = if getter == "secret" { "_file" } else { "" };
+                    let named = [format!("`{key}{file}`"), format!(".{key}{file}`")];
+                    let section = format!("`{key}.<");
+                    if !named.iter().any(|name| text.contains(name)) && !text.contains(&section) {
+                        missing.push(format!("{path}: {key}{file}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found > 25, "the sources are read: {found}");
+    assert_none("not in docs/operations.md", &missing);
 }
 
 #[test]
