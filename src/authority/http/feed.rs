@@ -12,7 +12,7 @@ use http::{HeaderMap, Response};
 use serde::Deserialize;
 
 use crate::authority::app::Authority;
-use crate::authority::credentials::{Actor, sidecars};
+use crate::authority::credentials::Actor;
 use crate::domain::{FeedName, Timestamp};
 use crate::protocol::problem::Problem;
 use crate::replication::endpoint;
@@ -113,12 +113,6 @@ fn name(actor: &Actor) -> &str {
 /// Asked at every heartbeat, and before a change of clients is sent. A store that does not answer
 /// revokes nobody: without it there is nothing new to send either.
 async fn still_allowed(cx: &RequestContext) -> bool {
-    if let Actor::Client { id, .. } = &cx.actor {
-        // The judge looks at a client's kind and scopes only: a retired one still has them.
-        return sidecars::may_follow(&cx.authority, *id)
-            .await
-            .unwrap_or(true);
-    }
     match cx.authorize_installation(READ).await {
         Ok(_) => true,
         Err(error) => error.problem().status >= 500,
