@@ -3,6 +3,7 @@
 mod follow;
 mod hostile;
 mod kill;
+mod large;
 mod lines;
 mod snapshots;
 mod support;
