@@ -7,7 +7,7 @@ use super::signing::HeadSigner;
 use super::supplier::SupplyError;
 use crate::crypto::sign::FeedPublicKey;
 use crate::domain::{Chain, Epoch, Position, Revision, Timestamp};
-use crate::protocol::feed::SealedFrame;
+use crate::protocol::feed::{SealedFrame, row_hash};
 use crate::store::replica::{Advance, Builder, NewEpoch, Replica, ReplicaError};
 use crate::store::replicated::REPLICATED;
 use crate::store::{Store, StoreError, Tx, feed};
@@ -105,6 +105,16 @@ impl Step {
     }
 }
 
+/// What an audit found wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The copy is not what was applied to it.
+    Copy,
+    /// The copy is what was applied to it, and that is not what the store holds: rows were changed
+    /// past the feed.
+    History,
+}
+
 /// The authority's copy and its one writer.
 #[derive(Debug)]
 pub(super) struct OwnCopy {
@@ -129,7 +139,9 @@ impl OwnCopy {
             }
             Ok(replica)
         }) {
-            Ok(replica) => replica.filter(|held| held.meta().feed_key == key.to_string()),
+            Ok(replica) => {
+                replica.filter(|held| held.meta().feed_key == key.to_string() && held.is_complete())
+            }
             Err(error) => {
                 tracing::warn!(%error, "the authority's copy is built anew");
                 None
@@ -175,6 +187,37 @@ impl OwnCopy {
             .ok_or_else(|| SupplyError::Internal("no copy after catching up".to_owned()))
     }
 
+    /// Compares the copy with a scan of the store, at the same position. What differs is dropped: the
+    /// next [`Self::catch_up`] builds it anew. `None`: nothing does.
+    pub(super) async fn audit(&mut self) -> Result<Option<Fault>, SupplyError> {
+        let (position, state) = self.store.read(count).await?;
+        let Some(replica) = self.replica.as_mut() else {
+            return Ok(None);
+        };
+        while replica.position().revision < position.revision {
+            let from = replica.position();
+            let mut step = Step::after(&self.store, from.revision, FRAMES, BYTES).await?;
+            step.frames
+                .retain(|frame| frame.revision <= position.revision);
+            if !step.continues(&from) || step.frames.is_empty() || apply(replica, &step).is_err() {
+                // For the next turn: catching up has its own way with these.
+                return Ok(None);
+            }
+        }
+        if replica.position() != position {
+            return Ok(None);
+        }
+        let fault = match replica.verify() {
+            Err(error) if error.discard() => Some(Fault::Copy),
+            Err(error) => return Err(error.into()),
+            Ok(()) => (replica.state() != state).then_some(Fault::History),
+        };
+        if fault.is_some() {
+            self.replica = None;
+        }
+        Ok(fault)
+    }
+
     /// Builds the copy from one consistent read of the store.
     async fn rebuild(&mut self) -> Result<(), SupplyError> {
         self.replica = None;
@@ -195,6 +238,20 @@ fn apply(replica: &mut Replica, step: &Step) -> Result<(), ReplicaError> {
         })?;
     }
     Ok(())
+}
+
+/// The head, and what the store's rows add up to there.
+fn count(tx: &mut dyn Tx) -> Result<(Position, [u64; 4]), StoreError> {
+    let head = feed::head(tx)?;
+    let mut state = [0_u64; 4];
+    for table in REPLICATED {
+        feed::scan(tx, table, &mut |row| {
+            for (sum, word) in state.iter_mut().zip(row_hash(table.id, &row)) {
+                *sum = sum.wrapping_add(word);
+            }
+        })?;
+    }
+    Ok((head.position, state))
 }
 
 fn scan(

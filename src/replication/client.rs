@@ -82,6 +82,15 @@ pub struct AuthorityClient {
     token: tokio::sync::Mutex<Option<Token>>,
 }
 
+/// What is missing of a snapshot whose transfer broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Bytes that are here.
+    pub from: u64,
+    /// Of which file.
+    pub etag: header::HeaderValue,
+}
+
 struct Token {
     bearer: Secret<String>,
     expires_at: Timestamp,
@@ -133,14 +142,22 @@ impl AuthorityClient {
         self.authorized(Method::GET, &path, Bytes::new()).await
     }
 
-    /// Asks for a snapshot that has at least this revision.
+    /// Asks for a snapshot that has at least this revision; for the rest of one, when part of it is
+    /// here. The answer is `206` with the rest, or `200` with another one from its beginning.
     pub async fn snapshot(
         &self,
         feed: FeedName,
         at_least: Revision,
+        rest: Option<&Rest>,
     ) -> Result<Response<Incoming>, ClientError> {
         let path = format!("/v1/feeds/{feed}/snapshot?at_least={at_least}");
-        self.authorized(Method::GET, &path, Bytes::new()).await
+        let mut request = Request::builder().method(Method::GET);
+        if let Some(rest) = rest {
+            request = request
+                .header(header::RANGE, format!("bytes={}-", rest.from))
+                .header(header::IF_RANGE, &rest.etag);
+        }
+        self.exchange(request, &path, Bytes::new()).await
     }
 
     /// Reports a position.
@@ -162,13 +179,22 @@ impl AuthorityClient {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
+        let request = Request::builder().method(method);
+        self.exchange(request, path, body).await
+    }
+
+    async fn exchange(
+        &self,
+        request: http::request::Builder,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let bearer = self.bearer().await?;
         let mut authorization =
             header::HeaderValue::from_str(&format!("Bearer {}", bearer.expose()))
                 .map_err(|_| ClientError::Answer("a token that is no header value".to_owned()))?;
         authorization.set_sensitive(true);
-        let request = Request::builder()
-            .method(method)
+        let request = request
             .uri(format!("{}{path}", self.base))
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, "application/json")

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::client::{AuthorityClient, ClientConfig, ClientError};
-use super::copies::Copies;
+use super::copies::{self, Copies};
 use super::fetch::{self, FetchError};
 use super::signing::is_signed;
 use crate::crypto::sign::FeedPublicKey;
@@ -31,6 +31,9 @@ use crate::store::replica::{Advance, Applied, NewEpoch, Replica, ReplicaError, U
 
 /// Without a sign of life for this long a connection counts as dead.
 pub const SILENCE: Duration = Duration::from_secs(3);
+
+/// How often the whole copy is counted anew against its state.
+pub const SCRUB_EVERY: Duration = Duration::from_hours(1);
 
 /// Who is told what the copy does. Called on the follower's thread, in order.
 pub trait Sink: Send {
@@ -67,6 +70,8 @@ pub struct FollowerConfig {
     pub data_dir: PathBuf,
     /// See [`SILENCE`].
     pub silence: Duration,
+    /// See [`SCRUB_EVERY`].
+    pub scrub_every: Duration,
 }
 
 /// Follows a feed for ever.
@@ -83,6 +88,10 @@ pub struct Follower {
     /// Whether the present connection gave a verified sign of life.
     healthy: bool,
     acks: watch::Sender<Option<Ack>>,
+    /// A copy that no longer holds: it serves until another is there, and goes then.
+    corrupt: Option<PathBuf>,
+    /// When the copy was last known to hold, since boot.
+    scrubbed: Duration,
 }
 
 impl std::fmt::Debug for Follower {
@@ -134,12 +143,15 @@ impl Follower {
             client: Arc::new(client),
             copies,
             replica,
+            // Whatever copy there is was checked as it was opened.
+            scrubbed: clock.since_boot(),
             clock,
             entropy,
             sink,
             last_head,
             healthy: false,
             acks: watch::Sender::new(None),
+            corrupt: None,
         })
     }
 
@@ -165,6 +177,10 @@ impl Follower {
         let mut wanted = self.replica.is_none().then_some(Revision::ZERO);
         loop {
             self.healthy = false;
+            if let Err(Ended::Snapshot(at_least, reason)) = self.scrub() {
+                self.sink.disconnected(&reason);
+                wanted = Some(at_least);
+            }
             let ended = match wanted {
                 Some(at_least) => self.take_snapshot(at_least).await,
                 None => self.connect().await,
@@ -204,12 +220,9 @@ impl Follower {
 
     /// Fetches a snapshot and makes it the copy. The old one serves meanwhile.
     async fn take_snapshot(&mut self, at_least: Revision) -> Ended {
-        let response = match self.client.snapshot(FeedName::Authz, at_least).await {
-            Ok(response) => response,
-            Err(error) => return refused(&error),
-        };
         let fetched = fetch::install(
-            response,
+            &self.client,
+            at_least,
             &self.config.feed_key,
             &self.copies,
             self.config.silence,
@@ -220,11 +233,17 @@ impl Follower {
                 metrics::counter!("doorward_snapshots_installed_total").increment(1);
                 self.sink.replaced(replica.path(), replica.position());
                 // The old writer closes only now: its readers have been told.
+                let corrupt = self.corrupt.take();
                 self.replica = Some(replica);
+                self.scrubbed = self.clock.since_boot();
+                if let Some(path) = corrupt {
+                    copies::remove(&path);
+                }
                 self.acknowledge(None);
                 self.healthy = true;
                 Ended::Installed
             }
+            Err(FetchError::Client(error)) => refused(&error),
             Err(error) => {
                 let kind = match &error {
                     FetchError::Full => "disk_full",
@@ -277,9 +296,41 @@ impl Follower {
                     },
                 }
             }
+            if let Err(ended) = self.scrub() {
+                return ended;
+            }
             // Bytes come, but nothing that proves anything: replays, or a message without end.
             if decoder.is_between_messages() && alive.elapsed() > self.config.silence {
                 return Ended::Retry("no verified heartbeat".to_owned());
+            }
+        }
+    }
+
+    /// Now and then: the engine's own check and a count of every row, against bits that flip and
+    /// appliers that err. Takes half a second for a million rows, in which messages wait; checks are
+    /// answered by other threads.
+    fn scrub(&mut self) -> Result<(), Ended> {
+        let now = self.clock.since_boot();
+        let Some(replica) = self.replica.as_ref() else {
+            return Ok(());
+        };
+        if self.corrupt.is_some() || now.saturating_sub(self.scrubbed) < self.config.scrub_every {
+            return Ok(());
+        }
+        self.scrubbed = now;
+        metrics::counter!("doorward_copy_scrubs_total").increment(1);
+        match replica.verify() {
+            Ok(()) => Ok(()),
+            Err(error) if error.discard() => {
+                metrics::counter!("doorward_copies_discarded_total").increment(1);
+                tracing::error!(%error, "the copy no longer holds: another is fetched");
+                self.corrupt = Some(replica.path().to_owned());
+                self.acknowledge(Some(("corrupt", error.to_string())));
+                Err(Ended::Snapshot(Revision::ZERO, error.to_string()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the copy could not be scrubbed");
+                Ok(())
             }
         }
     }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use data_encoding::BASE64URL_NOPAD;
-use http::header::{self, HeaderName, HeaderValue};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::stream::{FeedBody, Guard};
 use super::supplier::{DownloadError, Refusal, Supplier, SupplyError};
 use crate::domain::{Chain, Epoch, FeedName, Position, Revision};
-use crate::protocol::feed::{Ack, FEED_SCHEMA, SNAPSHOT_HEADER};
+use crate::protocol::feed::{Ack, FEED_SCHEMA, SNAPSHOT_HEADER, SnapshotManifest};
 use crate::protocol::problem::Problem;
 
 /// The type of a stream of changes.
@@ -41,8 +41,13 @@ pub async fn changes(
 }
 
 /// `GET /v1/feeds/{feed}/snapshot?at_least`: the whole copy, compressed, with its signed manifest in
-/// a header.
-pub async fn snapshot(supplier: &Arc<Supplier>, query: &str) -> Response<FeedBody> {
+/// a header. `Range: bytes=N-` with the entity tag in `If-Range` gives the rest of a transfer that
+/// broke; when it is another snapshot by now, all of that.
+pub async fn snapshot(
+    supplier: &Arc<Supplier>,
+    query: &str,
+    headers: &HeaderMap,
+) -> Response<FeedBody> {
     let at_least = match parameter(query, "at_least").as_deref().map(str::parse) {
         None => Revision::ZERO,
         Some(Ok(number)) => Revision::new(number),
@@ -51,13 +56,37 @@ pub async fn snapshot(supplier: &Arc<Supplier>, query: &str) -> Response<FeedBod
     match supplier.snapshot(at_least).await {
         Ok(download) => {
             let manifest = download.snapshot.manifest.clone();
-            let mut response = stream(supplier.download(download));
+            let etag = entity_tag(&manifest);
+            let from = match resumes_at(headers, &etag) {
+                Some(from) if from >= manifest.compressed_bytes => {
+                    return problem(&Problem::new(
+                        416,
+                        "range",
+                        "there is nothing from there on",
+                    ));
+                }
+                from => from,
+            };
+            let rest = manifest.compressed_bytes - from.unwrap_or(0);
+            let mut response = stream(supplier.download(download, from.unwrap_or(0)));
+            if let Some(from) = from {
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                let (last, all) = (manifest.compressed_bytes - 1, manifest.compressed_bytes);
+                let range = format!("bytes {from}-{last}/{all}");
+                if let Ok(range) = HeaderValue::from_str(&range) {
+                    response.headers_mut().insert(header::CONTENT_RANGE, range);
+                }
+            }
             let headers = response.headers_mut();
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            if let Ok(etag) = HeaderValue::from_str(&etag) {
+                headers.insert(header::ETAG, etag);
+            }
             headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/zstd"),
             );
-            headers.insert(header::CONTENT_LENGTH, manifest.compressed_bytes.into());
+            headers.insert(header::CONTENT_LENGTH, rest.into());
             let encoded = BASE64URL_NOPAD.encode(&manifest.encode());
             if let Ok(value) = HeaderValue::from_str(&encoded) {
                 headers.insert(HeaderName::from_static(SNAPSHOT_HEADER), value);
@@ -74,6 +103,25 @@ pub async fn snapshot(supplier: &Arc<Supplier>, query: &str) -> Response<FeedBod
         }
         Err(DownloadError::Supply(error)) => unavailable(&error),
     }
+}
+
+/// The same for the same bytes: what is in the file, and how long it is when packed.
+fn entity_tag(manifest: &SnapshotManifest) -> String {
+    let content = HEXLOWER.encode(&manifest.content_sha256);
+    format!("\"{content}-{}\"", manifest.compressed_bytes)
+}
+
+/// From where on the rest is asked for. Other ranges, and those of another file, are as none.
+fn resumes_at(headers: &HeaderMap, etag: &str) -> Option<u64> {
+    if headers.get(header::IF_RANGE)?.as_bytes() != etag.as_bytes() {
+        return None;
+    }
+    let range = headers.get(header::RANGE)?.to_str().ok()?;
+    range
+        .strip_prefix("bytes=")?
+        .strip_suffix('-')?
+        .parse()
+        .ok()
 }
 
 /// `POST /v1/feeds/{feed}/acks`: where the follower stands.

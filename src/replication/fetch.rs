@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::BASE64URL_NOPAD;
-use http::Response;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::client::ClientError;
+use super::client::{AuthorityClient, ClientError, Rest};
 use super::copies::{self, Copies};
 use super::signing::is_snapshot_signed;
 use crate::crypto::sign::FeedPublicKey;
@@ -54,25 +56,30 @@ impl FetchError {
     }
 }
 
-/// Installs the snapshot that a response carries and makes it the current copy. Call it where
-/// blocking is allowed: it writes and reads the whole file.
+/// Downloads a snapshot that has at least this revision and makes it the current copy. A transfer
+/// that breaks is resumed for as long as each connection brings more of it. Call it where blocking
+/// is allowed: it writes and reads the whole file.
 pub async fn install(
-    response: Response<Incoming>,
+    client: &AuthorityClient,
+    at_least: Revision,
     key: &FeedPublicKey,
     copies: &Copies,
     silence: Duration,
 ) -> Result<Replica, FetchError> {
-    let manifest = manifest_of(&response, key)?;
     let path = copies.download_path();
     let result = async {
-        download(response, &manifest, &path, silence).await?;
-        check(&path, &manifest, key)
+        let manifest = download(client, at_least, key, &path, silence).await?;
+        check(&path, &manifest, key)?;
+        Ok(manifest)
     }
     .await;
-    if let Err(error) = result {
-        copies::remove(&path);
-        return Err(error);
-    }
+    let manifest = match result {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            copies::remove(&path);
+            return Err(error);
+        }
+    };
     let position = manifest.position();
     let target = copies.name_for(&position);
     std::fs::rename(&path, &target).map_err(FetchError::disk)?;
@@ -128,45 +135,115 @@ impl Write for Bounded {
 }
 
 async fn download(
-    response: Response<Incoming>,
-    manifest: &SnapshotManifest,
-    path: &std::path::Path,
+    client: &AuthorityClient,
+    at_least: Revision,
+    key: &FeedPublicKey,
+    path: &Path,
     silence: Duration,
-) -> Result<(), FetchError> {
-    copies::remove(path);
-    let file = File::create_new(path).map_err(FetchError::disk)?;
-    let bounded = Bounded {
-        file,
-        hash: Context::new(&SHA256),
-        left: manifest.content_bytes,
-    };
-    let mut decoder = zstd::stream::write::Decoder::new(bounded).map_err(FetchError::disk)?;
-    let mut body = response.into_body();
-    let mut compressed_left = manifest.compressed_bytes;
+) -> Result<SnapshotManifest, FetchError> {
+    let mut response = client.snapshot(FeedName::Authz, at_least, None).await?;
+    let mut transfer = Transfer::begin(&response, key, path)?;
     loop {
-        let frame = match tokio::time::timeout(silence, body.frame()).await {
-            Err(_) => return Err(FetchError::Transfer("it stalled".to_owned())),
-            Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(FetchError::Transfer(error.to_string())),
-            Ok(Some(Ok(frame))) => frame,
+        let before = transfer.received;
+        let broke = match transfer.take(response, silence).await {
+            Ok(()) => return transfer.finish(),
+            Err(FetchError::Transfer(broke)) => broke,
+            Err(error) => return Err(error),
         };
-        let Ok(chunk) = frame.into_data() else {
-            continue;
+        let rest = transfer.rest().filter(|_| transfer.received > before);
+        let Some(rest) = rest else {
+            return Err(FetchError::Transfer(broke));
         };
-        compressed_left = compressed_left
-            .checked_sub(chunk.len() as u64)
-            .ok_or_else(|| FetchError::Content("it is longer than signed".to_owned()))?;
-        decoder.write_all(&chunk).map_err(unpacking)?;
+        metrics::counter!("doorward_snapshots_resumed_total").increment(1);
+        tracing::info!(broke, from = rest.from, "a snapshot's transfer is resumed");
+        response = client
+            .snapshot(FeedName::Authz, at_least, Some(&rest))
+            .await?;
+        if response.status() != StatusCode::PARTIAL_CONTENT
+            || manifest_of(&response, key)?.content_sha256 != transfer.manifest.content_sha256
+        {
+            // Another one by now: from its beginning.
+            if response.status() == StatusCode::PARTIAL_CONTENT {
+                return Err(FetchError::Content("the rest is of another one".to_owned()));
+            }
+            transfer = Transfer::begin(&response, key, path)?;
+        }
     }
-    if compressed_left > 0 {
-        return Err(FetchError::Transfer("it ended early".to_owned()));
+}
+
+/// A snapshot on its way.
+struct Transfer {
+    manifest: SnapshotManifest,
+    etag: Option<HeaderValue>,
+    decoder: zstd::stream::write::Decoder<'static, Bounded>,
+    /// Compressed bytes so far.
+    received: u64,
+}
+
+impl Transfer {
+    fn begin(
+        response: &Response<Incoming>,
+        key: &FeedPublicKey,
+        path: &Path,
+    ) -> Result<Self, FetchError> {
+        let manifest = manifest_of(response, key)?;
+        copies::remove(path);
+        let bounded = Bounded {
+            file: File::create_new(path).map_err(FetchError::disk)?,
+            hash: Context::new(&SHA256),
+            left: manifest.content_bytes,
+        };
+        Ok(Self {
+            manifest,
+            etag: response.headers().get(header::ETAG).cloned(),
+            decoder: zstd::stream::write::Decoder::new(bounded).map_err(FetchError::disk)?,
+            received: 0,
+        })
     }
-    decoder.flush().map_err(unpacking)?;
-    let Bounded { file, hash, left } = decoder.into_inner();
-    if left > 0 || hash.finish().as_ref() != manifest.content_sha256 {
-        return Err(FetchError::Content("the hash differs".to_owned()));
+
+    /// What to ask for when the transfer broke.
+    fn rest(&self) -> Option<Rest> {
+        Some(Rest {
+            from: self.received,
+            etag: self.etag.clone()?,
+        })
     }
-    file.sync_all().map_err(FetchError::disk)
+
+    /// Takes in what one response brings. [`FetchError::Transfer`]: there is more to come.
+    async fn take(
+        &mut self,
+        response: Response<Incoming>,
+        silence: Duration,
+    ) -> Result<(), FetchError> {
+        let mut body = response.into_body();
+        loop {
+            let frame = match tokio::time::timeout(silence, body.frame()).await {
+                Err(_) => return Err(FetchError::Transfer("it stalled".to_owned())),
+                Ok(None) if self.received == self.manifest.compressed_bytes => return Ok(()),
+                Ok(None) => return Err(FetchError::Transfer("it ended early".to_owned())),
+                Ok(Some(Err(error))) => return Err(FetchError::Transfer(error.to_string())),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            self.received = self.received.saturating_add(chunk.len() as u64);
+            if self.received > self.manifest.compressed_bytes {
+                return Err(FetchError::Content("it is longer than signed".to_owned()));
+            }
+            self.decoder.write_all(&chunk).map_err(unpacking)?;
+        }
+    }
+
+    fn finish(mut self) -> Result<SnapshotManifest, FetchError> {
+        self.decoder.flush().map_err(unpacking)?;
+        let Bounded { file, hash, left } = self.decoder.into_inner();
+        if left > 0 || hash.finish().as_ref() != self.manifest.content_sha256 {
+            return Err(FetchError::Content("the hash differs".to_owned()));
+        }
+        file.sync_all().map_err(FetchError::disk)?;
+        Ok(self.manifest)
+    }
 }
 
 fn unpacking(error: io::Error) -> FetchError {
@@ -178,11 +255,7 @@ fn unpacking(error: io::Error) -> FetchError {
 }
 
 /// The file's own word: its meta row, the engine's check, every row.
-fn check(
-    path: &std::path::Path,
-    manifest: &SnapshotManifest,
-    key: &FeedPublicKey,
-) -> Result<(), FetchError> {
+fn check(path: &Path, manifest: &SnapshotManifest, key: &FeedPublicKey) -> Result<(), FetchError> {
     let replica = copies::open_checked(path, key)
         .map_err(from_replica)?
         .ok_or_else(|| FetchError::Content("the file vanished".to_owned()))?;

@@ -6,6 +6,8 @@
 //! signature and its chain hold.
 
 #[cfg(feature = "authority")]
+mod ages;
+#[cfg(feature = "authority")]
 pub mod apply;
 #[cfg(feature = "sidecar")]
 pub mod client;

@@ -161,14 +161,17 @@ pub(super) struct Stream {
     pub(super) position: Position,
     pub(super) guard: Guard,
     pub(super) sender: mpsc::Sender<Result<Bytes, std::io::Error>>,
+    /// How long it may last.
+    pub(super) age: Duration,
 }
 
 impl Stream {
     /// Runs until the follower, its credential or this process ends.
     pub(super) async fn run(mut self) {
         let stop = self.supplier.tasks.stop();
-        let sender = self.sender.clone();
+        let (sender, age) = (self.sender.clone(), self.age);
         let end = tokio::select! {
+            () = tokio::time::sleep(age) => End::Goodbye(Goodbye::Age),
             end = self.follow() => end,
             () = stop.requested() => End::Goodbye(Goodbye::Drain),
             () = sender.closed() => End::Silent,

@@ -1,16 +1,17 @@
 //! The authority's side of the feed: who may resume where, the live channel, snapshots, heartbeats,
 //! compaction.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::apply::{OwnCopy, Step};
+use super::ages;
+use super::apply::{Fault, OwnCopy, Step};
 use super::fleet::Fleet;
 use super::signing::HeadSigner;
 use super::snapshot::{self, Snapshot};
@@ -42,6 +43,11 @@ pub struct SupplierConfig {
     pub snapshot_age: Duration,
     /// Downloads at a time.
     pub snapshot_downloads: usize,
+    /// A connection is asked to come back after this long, more or less a fifth: so that they spread
+    /// over instances again after one was away.
+    pub connection_age: Duration,
+    /// How often the authority's copy is compared with the store.
+    pub audit_every: Duration,
     /// The outbox keeps at least this many revisions.
     pub retain_revisions: u64,
     /// The outbox keeps at least what is younger than this.
@@ -60,6 +66,8 @@ impl SupplierConfig {
             snapshot_revisions: 10_000,
             snapshot_age: Duration::from_mins(10),
             snapshot_downloads: 8,
+            connection_age: Duration::from_mins(30),
+            audit_every: Duration::from_hours(6),
             retain_revisions: 1_000_000,
             retain_age: Duration::from_hours(24),
         }
@@ -136,6 +144,7 @@ pub struct Supplier {
     wanted: mpsc::Sender<Wanted>,
     requests: Mutex<Option<mpsc::Receiver<Wanted>>>,
     downloads: Arc<Semaphore>,
+    streams: AtomicU64,
 }
 
 impl std::fmt::Debug for Supplier {
@@ -168,6 +177,7 @@ impl Supplier {
             wanted,
             requests: Mutex::new(Some(requests)),
             downloads: Arc::new(Semaphore::new(config.snapshot_downloads)),
+            streams: AtomicU64::new(0),
             config,
             store,
         }))
@@ -197,7 +207,6 @@ impl Supplier {
             supplier: Arc::clone(self),
             position,
             persisted: self.signer.last_time(),
-            samples: VecDeque::new(),
         };
         let stop = self.tasks.stop();
         self.tasks.spawn("feed-tailer", async move {
@@ -279,6 +288,7 @@ impl Supplier {
             position,
             guard,
             sender,
+            age: self.next_age(),
         };
         let (supplier, client_id) = (Arc::clone(self), client_id.to_owned());
         self.tasks.spawn("feed-stream", async move {
@@ -287,6 +297,18 @@ impl Supplier {
             supplier.fleet.gone(&client_id, supplier.clock.now());
         });
         body
+    }
+
+    /// How long the next stream may last. Spread, not secret.
+    fn next_age(&self) -> Duration {
+        // The odd constant walks through all fractions evenly.
+        let turn = self
+            .streams
+            .fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let age = self.config.connection_age;
+        let spread = age.saturating_mul(2) / 5;
+        let part = u32::try_from(turn >> 48).unwrap_or(0);
+        (age - age / 5).saturating_add(spread.saturating_mul(part) / 65_536)
     }
 
     /// Lets a download in, with a snapshot that has at least this revision.
@@ -304,12 +326,12 @@ impl Supplier {
         Ok(Download { snapshot, permit })
     }
 
-    /// The body of a download.
-    pub fn download(&self, download: Download) -> FeedBody {
+    /// The body of a download, from a byte on.
+    pub fn download(&self, download: Download, from: u64) -> FeedBody {
         let (sender, body) = FeedBody::channel();
         self.tasks.spawn("feed-snapshot", async move {
             let _permit = download.permit;
-            if let Err(error) = send_file(&download.snapshot.path, &sender).await {
+            if let Err(error) = send_file(&download.snapshot.path, from, &sender).await {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -319,10 +341,12 @@ impl Supplier {
 
 async fn send_file(
     path: &std::path::Path,
+    from: u64,
     sender: &mpsc::Sender<Result<bytes::Bytes, io::Error>>,
 ) -> io::Result<()> {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
     let mut file = tokio::fs::File::open(path).await?;
+    file.seek(io::SeekFrom::Start(from)).await?;
     loop {
         let mut chunk = bytes::BytesMut::with_capacity(256 * 1024);
         if file.read_buf(&mut chunk).await? == 0 {
@@ -340,8 +364,6 @@ struct Tailer {
     supplier: Arc<Supplier>,
     position: Position,
     persisted: Timestamp,
-    /// When which revision was the head, for retention by age.
-    samples: VecDeque<(Timestamp, Revision)>,
 }
 
 impl Tailer {
@@ -425,34 +447,25 @@ impl Tailer {
         }
         self.persisted = signed;
         let config = &self.supplier.config;
-        let now = self.supplier.clock.now();
+        let (now, age) = (self.supplier.clock.now(), config.retain_age);
         let head = self.position.revision;
-        self.samples.push_back((now, head));
-        let mut old = None;
-        while let Some((at, revision)) = self.samples.front().copied() {
-            if now.since(at) < config.retain_age {
-                break;
-            }
-            old = Some(revision);
-            self.samples.pop_front();
-        }
         let by_count = Revision::new(head.get().saturating_sub(config.retain_revisions));
-        let floor = old.map_or(Revision::ZERO, |old| old.min(by_count));
         let removed = self
             .supplier
             .store
             .write(move |tx| {
                 feed::reserve_signed_time(tx, signed)?;
-                if floor > Revision::ZERO {
-                    feed::compact(tx, floor)
-                } else {
-                    Ok::<_, StoreError>(0)
+                match ages::older_than(tx, now, age, head)? {
+                    Some(old) if old.min(by_count) > Revision::ZERO => {
+                        feed::compact(tx, old.min(by_count))
+                    }
+                    _ => Ok::<_, StoreError>(0),
                 }
             })
             .await?
             .value;
         if removed > 0 {
-            tracing::info!(removed, %floor, "the outbox was compacted");
+            tracing::info!(removed, "the outbox was compacted");
         }
         Ok(())
     }
@@ -474,12 +487,21 @@ impl Keeper {
     async fn run(mut self) {
         let mut head = self.supplier.store.subscribe();
         let mut copy = None;
+        let mut audit = tokio::time::interval(self.supplier.config.audit_every);
+        audit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick comes at once; what was just opened was just checked.
+        audit.reset();
         loop {
             tokio::select! {
                 wanted = self.requests.recv() => {
                     let Some(wanted) = wanted else { return };
                     let result = self.supply(&mut copy, wanted.at_least).await;
                     let _ = wanted.answer.send(result);
+                }
+                _ = audit.tick() => {
+                    if let Err(error) = self.audit(&mut copy).await {
+                        tracing::warn!(%error, "the authority's copy could not be audited");
+                    }
                 }
                 changed = head.changed() => {
                     if changed.is_err() {
@@ -505,6 +527,27 @@ impl Keeper {
             copy.insert(OwnCopy::open(store, path, &self.supplier.signer).await?)
         };
         copy.catch_up().await
+    }
+
+    /// Compares the copy with the store. One that differs is built anew, and what was made of it is
+    /// handed out no more.
+    async fn audit(&mut self, copy: &mut Option<OwnCopy>) -> Result<(), SupplyError> {
+        self.keep(copy).await?;
+        let Some(own) = copy.as_mut() else {
+            return Ok(());
+        };
+        metrics::counter!("doorward_feed_audits_total").increment(1);
+        if let Some(fault) = own.audit().await? {
+            metrics::counter!("doorward_feed_audit_mismatches_total").increment(1);
+            tracing::error!(?fault, "the authority's copy is not what the store holds");
+            self.latest = None;
+            own.catch_up().await?;
+            if fault == Fault::History {
+                // The followers applied the same frames: only a snapshot mends them.
+                self.supplier.store.write(feed::reset).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn supply(

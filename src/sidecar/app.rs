@@ -3,7 +3,9 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
 
 use crate::crypto::digest::sha256;
 use crate::domain::{Position, Revision};
@@ -20,6 +22,7 @@ use crate::sidecar::decide::{Counts, Worker};
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
 use crate::sidecar::recent::Decided;
+use crate::sidecar::validate::{Validated, Validating};
 use crate::sidecar::view::{AdoptError, State};
 use crate::store::replica::{Applied, ReplicaError, ReplicaReader, Uncommitted};
 
@@ -65,6 +68,7 @@ pub struct Sidecar {
     bound: Vec<Bound>,
     /// Two followers in one directory would take each other's copies away.
     _directory: Option<DirectoryLock>,
+    validated: Option<watch::Receiver<Option<Validated>>>,
 }
 
 impl Sidecar {
@@ -108,16 +112,16 @@ impl Sidecar {
             custom.clone(),
             Arc::clone(&clock),
         )?);
-        let validation = Arc::new(Validation::new(custom));
+        let validating = Validating::start(&state, custom.clone(), tasks)?;
+        let validated = validating.as_ref().map(Validating::outcome);
         if let Some(follower) = follow {
             let sink = Box::new(StateSink {
                 state: Arc::clone(&state),
-                validation: Arc::clone(&validation),
-                tasks: tasks.clone(),
+                validating,
             });
             follow::start(tasks, follower, clock, entropy, sink)?;
         }
-        validation.at_start(&state)?;
+        validate(&state, &custom)?;
         let shared = Arc::new(shared(config, state, &bound));
         let workers = Workers::start(&shared.workers, config.max_connections, tasks)?;
         for (listener, listening) in listening {
@@ -132,6 +136,7 @@ impl Sidecar {
             shared,
             bound,
             _directory: directory,
+            validated,
         })
     }
 
@@ -143,6 +148,12 @@ impl Sidecar {
     /// Where it listens, in the order of the configuration.
     pub fn bound(&self) -> &[Bound] {
         &self.bound
+    }
+
+    /// What came of validating the hand-written policies against the facts, each time these change.
+    /// `None` without such policies.
+    pub fn validated(&self) -> Option<watch::Receiver<Option<Validated>>> {
+        self.validated.clone()
     }
 
     /// What it did so far.
@@ -250,93 +261,26 @@ pub fn load_policies(directory: &Path) -> Result<CustomPolicies, StartError> {
     Ok(CustomPolicies::parse(files, attributes)?)
 }
 
-/// Hand-written policies are validated strictly against what the copy declares: at start, and a set
-/// that is wrong does not start. Without a copy nothing is allowed and there is nothing to validate
-/// against; then the first one is used as soon as it is there.
-#[derive(Debug)]
-struct Validation {
-    custom: CustomPolicies,
-    phase: Mutex<Phase>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Starting,
-    Waiting,
-    Done,
-}
-
-impl Validation {
-    fn new(custom: CustomPolicies) -> Self {
-        Self {
-            phase: Mutex::new(if custom.is_empty() {
-                Phase::Done
-            } else {
-                Phase::Starting
-            }),
-            custom,
-        }
-    }
-
-    /// Goes from one phase to another, if that is where it stands.
-    fn goes(&self, from: Phase, to: Phase) -> bool {
-        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes = *phase == from;
-        if goes {
-            *phase = to;
-        }
-        goes
-    }
-
-    fn at_start(&self, state: &State) -> Result<(), StartError> {
-        // Waiting before looking: a copy that comes in between is found by one or the other.
-        if self.goes(Phase::Starting, Phase::Waiting)
-            && state.copy_path().is_some()
-            && self.goes(Phase::Waiting, Phase::Done)
-        {
-            self.validate(state)?;
-        }
-        Ok(())
-    }
-
-    /// On a thread of its own, for it may take long.
-    fn at_first_copy(self: &Arc<Self>, state: &Arc<State>, tasks: &Tasks) {
-        if !self.goes(Phase::Waiting, Phase::Done) {
-            return;
-        }
-        let (this, state) = (Arc::clone(self), Arc::clone(state));
-        let started = tasks.spawn_worker("validate", move || async move {
-            if let Err(error) = this.validate(&state) {
-                let problem = chain(&error);
-                tracing::error!(problem, "the hand-written policies are wrong, and serve");
-                metrics::counter!("doorward_sidecar_policies_refused_total").increment(1);
-                state.blame_policies(problem);
-            }
-        });
-        if let Err(error) = started {
-            tracing::error!(%error, "the hand-written policies are not validated");
-        }
-    }
-
-    fn validate(&self, state: &State) -> Result<(), StartError> {
-        let Some(path) = state.copy_path() else {
-            return Ok(());
-        };
-        let rows = ReplicaReader::open(&path)?.policy_facts()?;
-        Ok(self.custom.validate(&PolicyFacts {
-            roles: rows.roles,
-            permissions: rows.permissions,
-            grants: rows.grants,
-        })?)
-    }
+/// Hand-written policies are validated strictly against what the copy declares. Without a copy
+/// there is nothing to validate against yet, and nothing is allowed either: [`Validating`] does it
+/// when the first one comes.
+fn validate(state: &State, custom: &CustomPolicies) -> Result<(), StartError> {
+    let Some(path) = state.copy_path().filter(|_| !custom.is_empty()) else {
+        return Ok(());
+    };
+    let rows = ReplicaReader::open(&path)?.policy_facts()?;
+    Ok(custom.validate(&PolicyFacts {
+        roles: rows.roles,
+        permissions: rows.permissions,
+        grants: rows.grants,
+    })?)
 }
 
 /// Tells the state what the follower does. Its rows are committed when it is called.
 #[derive(Debug)]
 struct StateSink {
     state: Arc<State>,
-    validation: Arc<Validation>,
-    tasks: Tasks,
+    validating: Option<Validating>,
 }
 
 impl StateSink {
@@ -345,6 +289,12 @@ impl StateSink {
         tracing::error!(problem, "a change was not taken up; the old policies serve");
         metrics::counter!("doorward_sidecar_changes_refused_total").increment(1);
         self.state.lose(problem);
+    }
+
+    fn revalidate(&self) {
+        if let Some(validating) = &self.validating {
+            validating.facts_changed();
+        }
     }
 }
 
@@ -360,14 +310,16 @@ impl Sink for StateSink {
         if let Err(error) = self.state.apply(applied) {
             self.refused(&error);
         }
+        if applied.policy_changed {
+            self.revalidate();
+        }
     }
 
     fn replaced(&mut self, path: &Path, _position: Position) {
         if let Err(error) = self.state.adopt(path) {
             self.refused(&error);
-        } else {
-            self.validation.at_first_copy(&self.state, &self.tasks);
         }
+        self.revalidate();
     }
 
     fn fresh(&self, head: Revision, at_boot: std::time::Duration) {

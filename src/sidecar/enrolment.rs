@@ -11,7 +11,7 @@ use crate::domain::{ClientIdentifier, PlainToken};
 use crate::protocol::credentials::{Enroll, Enrolled, JoinToken, NotAJoinToken};
 use crate::protocol::problem::Problem;
 use crate::replication::client::{ClientConfig, ClientError, post_json};
-use crate::replication::consumer::{FollowerConfig, SILENCE};
+use crate::replication::consumer::{FollowerConfig, SCRUB_EVERY, SILENCE};
 use crate::runtime::files::{FileError, create_private_dir, read_text, replace_private};
 
 /// The file's name in the data directory. Only its owner may read it: it holds a secret.
@@ -195,6 +195,7 @@ impl Enrolment {
             },
             feed_key: self.feed_key,
             data_dir: data.to_owned(),
+            scrub_every: SCRUB_EVERY,
             silence: SILENCE,
         }
     }

@@ -10,5 +10,6 @@ pub mod enrolment;
 pub mod follow;
 pub mod http;
 pub mod recent;
+pub mod validate;
 pub mod view;
 pub mod why;

@@ -399,9 +399,9 @@ impl State {
         lock(&self.policies_problem).clone()
     }
 
-    /// Notes what is wrong with them. They serve on: a forbid is never dropped.
-    pub(super) fn blame_policies(&self, problem: String) {
-        *lock(&self.policies_problem) = Some(problem);
+    /// Notes what is wrong with them, or that nothing is. They serve on: a forbid is never dropped.
+    pub(super) fn judge_policies(&self, problem: Option<String>) {
+        *lock(&self.policies_problem) = problem;
     }
 
     /// How the follower is doing.

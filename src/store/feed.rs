@@ -158,6 +158,16 @@ pub fn open_epoch(tx: &mut dyn Tx, epoch: Epoch) -> Result<Position, StoreError>
     Ok(position)
 }
 
+/// Makes every follower take a snapshot: a frame that says so instead of what changed.
+pub fn reset(tx: &mut dyn Tx) -> Result<Position, StoreError> {
+    lock_head(tx)?;
+    let payload = Payload {
+        bytes: Frame::reset_marker().encode(),
+        reset: true,
+    };
+    append(tx, &payload)
+}
+
 /// Reads the rows of a replicated table as followers have them, in the order of its key.
 ///
 /// Run it in one [`Store::read`](super::Store::read) with [`head`]: together they are the feed's

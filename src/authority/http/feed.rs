@@ -62,11 +62,13 @@ async fn snapshot(
     cx: RequestContext,
     Path(feed): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, HttpError> {
     known(&feed)?;
     cx.authorize_installation(READ).await?;
     let query = query.unwrap_or_default();
-    Ok(answer(endpoint::snapshot(&cx.authority.feed, &query).await))
+    let supplier = &cx.authority.feed;
+    Ok(answer(endpoint::snapshot(supplier, &query, &headers).await))
 }
 
 /// `POST /v1/feeds/{feed}/acks`

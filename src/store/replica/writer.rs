@@ -75,6 +75,18 @@ impl Replica {
         &self.path
     }
 
+    /// Whether the file has every table and column that this program knows. One from before an
+    /// upgrade does not: it can be followed on, but snapshots of it lack what is new.
+    pub fn is_complete(&self) -> bool {
+        REPLICATED.iter().all(|table| {
+            self.tables.iter().any(|shape| {
+                shape.id == table.id
+                    && shape.key_len == table.key_len
+                    && shape.columns >= table.columns.len()
+            })
+        })
+    }
+
     /// Checks the whole file: the engine's own check, then every row against the state. Reads
     /// everything (0.5 s for a million rows).
     ///

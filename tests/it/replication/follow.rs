@@ -1,5 +1,7 @@
 //! Copies follow: through cuts, restarts, overflows, and without the authority.
 
+use std::time::Duration;
+
 use super::support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,13 +55,13 @@ async fn what_one_instance_commits_reaches_the_followers_of_another() {
     let here = Authority::start_on(&database, 50_000, |_| {}).await;
     // Its tailer hears of the change from the database alone: no heartbeat falls into the test.
     let there = Authority::start_on(&database, 50_000, |config| {
-        config.heartbeat = std::time::Duration::from_hours(1);
+        config.heartbeat = Duration::from_hours(1);
     })
     .await;
     plant(&here).await;
     let data = crate::support::directory();
     let mut sidecar = Sidecar::follow_with(there.address, data.path(), |config| {
-        config.silence = std::time::Duration::from_mins(10);
+        config.silence = Duration::from_mins(10);
     });
     sidecar.reach(here.head()).await;
     let random = Random::new(12);
@@ -132,7 +134,7 @@ async fn a_head_that_the_copy_has_makes_it_fresh_and_is_reported_back() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_mins(1), reported)
+    tokio::time::timeout(Duration::from_mins(1), reported)
         .await
         .unwrap();
     sidecar.stop().await;
@@ -216,7 +218,7 @@ async fn a_stream_ends_when_its_credential_expires_and_the_follower_comes_back()
     sidecar
         .wait(|told| told.fresh.last() == Some(&head.revision))
         .await;
-    authority.clock.advance(std::time::Duration::from_mins(11));
+    authority.clock.advance(Duration::from_mins(11));
     sidecar
         .wait(|told| told.disconnected.iter().any(|why| why.contains("Expired")))
         .await;
@@ -224,5 +226,63 @@ async fn a_stream_ends_when_its_credential_expires_and_the_follower_comes_back()
     let told = sidecar.reach(next).await;
     assert_eq!(told.replaced, 1, "without a snapshot");
     sidecar.stop().await;
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_no_longer_holds_is_found_while_it_serves_and_replaced() {
+    let authority = Authority::start().await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow_with(authority.address, data.path(), |config| {
+        config.scrub_every = Duration::ZERO;
+    });
+    let told = sidecar
+        .wait(|told| told.fresh.last() == Some(&head.revision))
+        .await;
+    assert_eq!(told.replaced, 1, "one that holds stays");
+    let damaged = told.path.unwrap();
+    let connection = rusqlite::Connection::open(&damaged).unwrap();
+    connection.busy_timeout(PATIENCE).unwrap();
+    connection
+        .execute(
+            "UPDATE organizations SET slug = 'forged' WHERE slug LIKE '%-3'",
+            [],
+        )
+        .unwrap();
+    drop(connection);
+    let told = sidecar.wait(|told| told.replaced == 2).await;
+    assert!(told.disconnected.iter().any(|why| why.contains("add up")));
+    let mended = told.path.unwrap();
+    assert_ne!(mended, damaged);
+    let next = authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    sidecar.reach(next).await;
+    sidecar.stop().await;
+    assert!(!damaged.exists());
+    assert_eq!(rows_of(&mended).1, authority.scan().await);
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_of_age_is_asked_to_come_back_and_misses_nothing() {
+    let authority = Authority::start_with(50_000, |config| {
+        config.connection_age = Duration::from_millis(100);
+    })
+    .await;
+    plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    for turn in 1..=3 {
+        let aged = |told: &Told| {
+            let aged = told.disconnected.iter().filter(|why| why.contains("Age"));
+            aged.count() >= turn
+        };
+        sidecar.wait(aged).await;
+        authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    }
+    let told = sidecar.reach(authority.head()).await;
+    assert_eq!(told.replaced, 1);
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
     authority.stop().await;
 }

@@ -106,7 +106,8 @@ async fn populate(authority: &Authority, organizations: u64, users: u64) {
     for organization in 1..=organizations {
         authority
             .change(move |tx| {
-                let number = format!("{organization} * 100000000 + n");
+                let number = format!("{organization}00000000 + n");
+                let organization_number = organization;
                 let organization = organization.to_string();
                 tx.exec(
                     &format!(
@@ -133,7 +134,7 @@ async fn populate(authority: &Authority, organizations: u64, users: u64) {
                          WHERE m.organization_id = {} AND m.id IN ({})",
                         id(&organization),
                         (1..=users / 10)
-                            .map(|n| id(&format!("{organization} * 100000000 + {}", n * 10)))
+                            .map(|n| id(&format!("{}", organization_number * 100_000_000 + n * 10)))
                             .collect::<Vec<_>>()
                             .join(", ")
                     ),

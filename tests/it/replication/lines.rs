@@ -1,7 +1,10 @@
 //! When history does not go on as rows: resets, floors, epochs, other lines.
 
+use std::time::Duration;
+
 use doorward::domain::{Epoch, Revision};
-use doorward::store::feed;
+use doorward::replication::supplier::SupplierConfig;
+use doorward::store::{StoreError, Tx, feed, installation};
 use uuid::Uuid;
 
 use super::support::*;
@@ -168,4 +171,86 @@ async fn a_copy_on_another_line_of_history_is_replaced_whole() {
     assert_eq!(rows_of(&told.path.unwrap()).1, other.scan().await);
     authority.stop().await;
     other.stop().await;
+}
+
+/// Waits until a question about the store is answered with yes.
+async fn until(
+    authority: &Authority,
+    f: impl Fn(&mut dyn Tx) -> Result<bool, StoreError> + Clone + Send + 'static,
+) {
+    let asking = async {
+        loop {
+            let f = f.clone();
+            if authority.store.read(move |tx| f(tx)).await.unwrap() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_old_enough_is_forgotten_also_after_a_restart() {
+    let short = |config: &mut SupplierConfig| {
+        config.retain_revisions = 0;
+        config.retain_age = Duration::from_hours(1);
+    };
+    let authority = Authority::start_with(50_000, short).await;
+    let old = plant(&authority).await;
+    until(&authority, |tx| Ok(feed::head(tx)?.floor == Revision::ZERO)).await;
+    authority.clock.advance(Duration::from_secs(11));
+    until(&authority, |tx| {
+        Ok(installation::find(tx, "feed-ages")?.is_some())
+    })
+    .await;
+    let young = authority.change(|tx| put_member(tx, 1, 1, 1)).await;
+    assert!(young.revision > old.revision);
+    let folder = authority.stop().await;
+
+    let authority = Authority::start_in(folder, 50_000, short).await;
+    authority.clock.advance(Duration::from_hours(2));
+    until(&authority, |tx| Ok(feed::head(tx)?.floor > Revision::ZERO)).await;
+    let floor = authority.store.read(feed::head).await.unwrap().floor;
+    assert_eq!(floor, old.revision, "the younger one is kept");
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_changed_past_the_feed_are_found_and_every_copy_is_mended() {
+    let authority = Authority::start_with(50_000, |config| {
+        config.audit_every = Duration::from_millis(50);
+    })
+    .await;
+    let head = plant(&authority).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    let told = sidecar.reach(head).await;
+    assert_eq!(told.replaced, 1);
+    let store = rusqlite::Connection::open(authority.folder.path().join("authority.db")).unwrap();
+    store.busy_timeout(PATIENCE).unwrap();
+    let triggers: Vec<String> = store
+        .prepare(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'organizations'",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let drops: String = triggers
+        .iter()
+        .map(|name| format!("DROP TRIGGER {name};"))
+        .collect();
+    store
+        .execute_batch(&format!(
+            "BEGIN; {drops} UPDATE organizations SET slug = 'unseen' WHERE slug LIKE '%-3'; COMMIT"
+        ))
+        .unwrap();
+    drop(store);
+    let told = sidecar.wait(|told| told.replaced == 2).await;
+    assert!(told.position.unwrap().revision > head.revision);
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
+    authority.stop().await;
 }

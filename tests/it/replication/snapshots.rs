@@ -1,5 +1,7 @@
 //! Snapshots: what is in them, and how many at a time.
 
+use std::sync::atomic::Ordering;
+
 use doorward::domain::Revision;
 use doorward::replication::supplier::DownloadError;
 use doorward::store::Val;
@@ -118,5 +120,43 @@ async fn downloads_at_a_time_are_bounded_and_share_one_file() {
     assert!(old.exists());
     drop(first);
     assert!(!old.exists());
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_that_no_connection_carries_whole_is_resumed() {
+    const BUDGET: usize = 4_000;
+    let authority = Authority::start().await;
+    plant(&authority).await;
+    let head = authority
+        .change(|tx| (10..250).try_for_each(|number| put_organization(tx, number)))
+        .await;
+    let download = authority.supplier.snapshot(Revision::ZERO).await.unwrap();
+    assert!(download.snapshot.manifest.compressed_bytes > BUDGET as u64);
+    drop(download);
+    let wire = Wire::to(authority.address, &authority.tasks, vec![BUDGET]).await;
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(wire.address, data.path());
+    let told = sidecar.reach(head).await;
+    assert!(told.disconnected.is_empty(), "{told:?}");
+    assert!(authority.snapshots_asked.load(Ordering::SeqCst) > 1);
+    sidecar.stop().await;
+    assert_eq!(rows_of(&told.path.unwrap()).1, authority.scan().await);
+    authority.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_for_a_download_is_told_to_come_back() {
+    let authority = Authority::start_with(50_000, |config| config.snapshot_downloads = 1).await;
+    plant(&authority).await;
+    let held = authority.supplier.snapshot(Revision::ZERO).await.unwrap();
+    let data = crate::support::directory();
+    let mut sidecar = Sidecar::follow(authority.address, data.path());
+    let told = sidecar
+        .wait(|told| told.disconnected.iter().any(|why| why.contains("429")))
+        .await;
+    assert_eq!(told.position, None);
+    drop(held);
+    sidecar.stop().await;
     authority.stop().await;
 }

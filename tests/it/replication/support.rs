@@ -11,7 +11,7 @@ use doorward::crypto::sign::FeedSigner;
 use doorward::domain::{PlainToken, Position, Revision, Timestamp};
 use doorward::protocol::feed::Cell;
 use doorward::replication::client::ClientConfig;
-use doorward::replication::consumer::{Follower, FollowerConfig, Sink};
+use doorward::replication::consumer::{Follower, FollowerConfig, SCRUB_EVERY, Sink};
 use doorward::replication::endpoint;
 use doorward::replication::stream::{FeedBody, Guard};
 use doorward::replication::supplier::{Supplier, SupplierConfig};
@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Longer than any test needs: a guard against waiting for ever, not a measurement.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn signer() -> Arc<FeedSigner> {
     Arc::new(FeedSigner::from_seed(&[7; 32]).unwrap())
@@ -179,7 +179,7 @@ impl Authority {
                     }
                     "/v1/feeds/authz/snapshot" => {
                         asked.fetch_add(1, Ordering::SeqCst);
-                        endpoint::snapshot(&supplier, &query).await
+                        endpoint::snapshot(&supplier, &query, request.headers()).await
                     }
                     "/v1/feeds/authz/acks" => {
                         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -432,6 +432,7 @@ impl Sidecar {
             },
             feed_key: signer().public(),
             data_dir: data_dir.to_owned(),
+            scrub_every: SCRUB_EVERY,
             silence: Duration::from_secs(3),
         };
         configure(&mut config);

@@ -1,6 +1,8 @@
 //! Hand-written policies.
 
 use doorward::policy::{Attributes, CustomPolicies};
+use doorward::runtime::tasks::Tasks;
+use doorward::sidecar::validate::Validating;
 use serde_json::{Value, json};
 
 use super::world::*;
@@ -117,4 +119,44 @@ fn properties_that_cannot_be_read_are_refused_where_a_policy_reads_them() {
         body.as_bytes(),
     );
     assert!(refused.unwrap_err().to_string().contains("stands twice"));
+}
+
+#[tokio::test]
+async fn policies_that_facts_no_longer_bear_are_reported_and_serve_on() {
+    let custom = CustomPolicies::parse(
+        vec![("site.cedar".to_owned(), ARCHIVED.to_owned())],
+        Attributes::parse("attributes.toml", STATE).unwrap(),
+    )
+    .unwrap();
+    let mut world = World::with(Setup {
+        custom: custom.clone(),
+        ..Setup::default()
+    });
+    let tasks = Tasks::new();
+    let validating = Validating::start(&world.state, custom, &tasks)
+        .unwrap()
+        .unwrap();
+    let mut outcome = validating.outcome();
+    validating.facts_changed();
+    let first = outcome.wait_for(Option::is_some).await.unwrap().clone();
+    assert_eq!(first.unwrap().problem, None);
+
+    // The permission that the policy names is declared no more.
+    let gone = world.apply(vec![ungrant(2, 2), remove_permission(2)]);
+    validating.facts_changed();
+    let later = outcome
+        .wait_for(|found| {
+            found
+                .as_ref()
+                .is_some_and(|found| found.revision == gone.position.revision)
+        })
+        .await
+        .unwrap()
+        .clone();
+    let problem = later.unwrap().problem.unwrap();
+    assert!(problem.contains("archived"), "{problem}");
+    let mut worker = world.worker();
+    assert!(world.allowed(&mut worker, &question("acme", 1, "read")));
+    assert!(!world.allowed(&mut worker, &question("acme", 1, "write")));
+    tasks.stop().request();
 }

@@ -63,6 +63,13 @@ pub fn put_permission(n: u128, service: &str, resource: &str, action: &str) -> O
     put(2, std::iter::once(key).chain(names).collect())
 }
 
+pub fn remove_permission(n: u128) -> Op {
+    Op::Delete {
+        table: 2,
+        key: vec![id(permission(n).as_u128())],
+    }
+}
+
 pub fn put_role(n: u128, service: &str, name: &str) -> Op {
     put(3, vec![id(role(n).as_u128()), text(service), text(name)])
 }
