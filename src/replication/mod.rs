@@ -21,6 +21,8 @@ pub mod endpoint;
 pub mod fetch;
 #[cfg(feature = "authority")]
 pub mod fleet;
+#[cfg(feature = "authority")]
+mod keeper;
 pub mod signing;
 #[cfg(feature = "authority")]
 pub mod snapshot;

@@ -42,13 +42,13 @@ impl Validating {
         if custom.is_empty() {
             return Ok(None);
         }
-        let (changes, mut changed) = watch::channel(());
+        let (changes, mut news) = watch::channel(());
         let (outcome, outcomes) = watch::channel(None);
         let (state, stop) = (Arc::clone(state), tasks.stop());
         tasks.spawn_worker("policy-validation", move || async move {
             loop {
                 let more = tokio::select! {
-                    changed = changed.changed() => changed.is_ok(),
+                    heard = news.changed() => heard.is_ok(),
                     () = stop.requested() => false,
                 };
                 if !more {

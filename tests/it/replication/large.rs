@@ -187,7 +187,7 @@ async fn a_role_replaced_for_many_members_arrives_whole() {
         let head = sync(&authority, AFTER, 2).await;
         let told = sidecar.reach(head).await;
         assert_eq!(told.replaced, replaced + 1, "by a snapshot");
-        let next = authority.change(|tx| put_user(tx, 9).map(|()| ())).await;
+        let next = authority.change(|tx| put_user(tx, 9)).await;
         assert_eq!(next, head, "users are not replicated");
         sidecar.stop().await;
         let (position, rows) = rows_of(&told.path.unwrap());

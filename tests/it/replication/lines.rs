@@ -238,10 +238,11 @@ async fn rows_changed_past_the_feed_are_found_and_every_copy_is_mended() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    let drops: String = triggers
+    let drops = triggers
         .iter()
         .map(|name| format!("DROP TRIGGER {name};"))
-        .collect();
+        .collect::<Vec<_>>()
+        .join(" ");
     store
         .execute_batch(&format!(
             "BEGIN; {drops} UPDATE organizations SET slug = 'unseen' WHERE slug LIKE '%-3'; COMMIT"

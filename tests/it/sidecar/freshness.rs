@@ -180,11 +180,12 @@ async fn a_token_of_an_epoch_that_is_just_beginning_is_waited_for() {
     let begins = Epoch::from_uuid(Uuid::from_u128(1));
     let state = Arc::clone(&world.state);
     let asked = token(begins, 1 + EPOCH_JUMP);
-    let reached =
-        tokio::task::spawn(async move { state.reach(asked, Duration::from_mins(1)).await });
-    tokio::task::yield_now().await;
-    world.begin_epoch(begins);
-    assert_eq!(reached.await.unwrap(), Ok(()));
+    let begin = async {
+        tokio::task::yield_now().await;
+        world.begin_epoch(begins);
+    };
+    let (reached, ()) = tokio::join!(state.reach(asked, Duration::from_mins(1)), begin);
+    assert_eq!(reached, Ok(()));
 }
 
 #[tokio::test]
