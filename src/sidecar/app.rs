@@ -356,7 +356,7 @@ mod tests {
     }
 
     /// A sink over policies that name an action which nobody declares.
-    fn sink() -> StateSink {
+    fn sink(tasks: &Tasks) -> (StateSink, CustomPolicies) {
         let text = "forbid (principal, action == Action::\"docs:page:wirte\", resource);";
         let files = vec![("site.cedar".to_owned(), text.to_owned())];
         let custom = CustomPolicies::parse(files, Attributes::default()).unwrap();
@@ -366,27 +366,27 @@ mod tests {
             Mapping::default(),
             custom.clone(),
             clock,
-        )
-        .unwrap();
-        StateSink {
-            state: Arc::new(state),
-            validation: Arc::new(Validation::new(custom)),
-            tasks: Tasks::new(),
-        }
+        );
+        let state = Arc::new(state.unwrap());
+        let sink = StateSink {
+            validating: Validating::start(&state, custom.clone(), tasks).unwrap(),
+            state,
+        };
+        (sink, custom)
     }
 
     #[tokio::test]
     async fn policies_that_met_no_copy_at_start_are_validated_by_the_first_that_comes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy.db");
-        let mut sink = sink();
-        sink.validation.at_start(&sink.state).unwrap();
+        let tasks = Tasks::new();
+        let (mut sink, custom) = sink(&tasks);
+        validate(&sink.state, &custom).unwrap();
         let position = empty_copy(&path);
+        let mut outcome = sink.validating.as_ref().unwrap().outcome();
         sink.replaced(&path, position);
-        sink.tasks
-            .shutdown(std::time::Duration::from_mins(1))
-            .await
-            .unwrap();
+        outcome.wait_for(Option::is_some).await.unwrap();
+        tasks.stop().request();
         let problem = sink.state.policies_problem().unwrap();
         assert!(problem.contains("docs:page:wirte"), "{problem}");
     }
@@ -395,11 +395,12 @@ mod tests {
     fn policies_that_are_wrong_for_the_copy_at_start_do_not_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy.db");
-        let mut sink = sink();
-        let position = empty_copy(&path);
-        sink.replaced(&path, position);
-        let refused = sink.validation.at_start(&sink.state);
+        let tasks = Tasks::new();
+        let (sink, custom) = sink(&tasks);
+        empty_copy(&path);
+        sink.state.adopt(&path).unwrap();
+        let refused = validate(&sink.state, &custom);
         assert!(matches!(refused, Err(StartError::Policies(_))));
-        assert_eq!(sink.tasks.running(), 0);
+        tasks.stop().request();
     }
 }
