@@ -4,6 +4,7 @@ pub mod app;
 pub mod arguments;
 pub mod cache;
 pub mod config;
+pub mod counts;
 pub mod daemon;
 pub mod decide;
 pub mod enrolment;

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use serde_json::json;
 
-use crate::sidecar::decide::Counts;
+use crate::sidecar::counts::Counts;
 use crate::sidecar::http::door::Shared;
 use crate::sidecar::recent::Decided;
 use crate::sidecar::why::Why;

@@ -1,0 +1,58 @@
+//! What a sidecar did, in numbers.
+
+use crate::sidecar::decide::Outcome;
+use crate::sidecar::why::Why;
+
+/// Counters of one thread: plain numbers, summed over threads when somebody looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Allows by [`Why`].
+    pub allowed: [u64; Why::ALL.len()],
+    /// Denies by [`Why`].
+    pub denied: [u64; Why::ALL.len()],
+    /// Members found in the front.
+    pub front_hits: u64,
+    /// Members found in moka.
+    pub shared_hits: u64,
+    /// Members looked for in vain.
+    pub misses: u64,
+    /// Reads of the copy.
+    pub sqlite_reads: u64,
+    /// Answers of hand-written policies found in moka.
+    pub depends_hits: u64,
+    /// Questions put to Cedar with hand-written policies.
+    pub evaluations: u64,
+    /// Requests refused with 400.
+    pub refused: u64,
+}
+
+impl Counts {
+    /// Adds another thread's.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.allowed.iter_mut().zip(other.allowed) {
+            *sum += more;
+        }
+        for (sum, more) in self.denied.iter_mut().zip(other.denied) {
+            *sum += more;
+        }
+        self.front_hits += other.front_hits;
+        self.shared_hits += other.shared_hits;
+        self.misses += other.misses;
+        self.sqlite_reads += other.sqlite_reads;
+        self.depends_hits += other.depends_hits;
+        self.evaluations += other.evaluations;
+        self.refused += other.refused;
+    }
+
+    /// Counts a decision.
+    pub fn count(&mut self, outcome: Outcome) {
+        let by_why = if outcome.decision.is_allow() {
+            &mut self.allowed
+        } else {
+            &mut self.denied
+        };
+        if let Some(count) = by_why.get_mut(outcome.why as usize) {
+            *count += 1;
+        }
+    }
+}
