@@ -61,10 +61,12 @@ CREATE TABLE revoked_sessions (
     session_id uuid NOT NULL PRIMARY KEY,
     expires_at timestamptz NOT NULL           -- purge after: no token of it lives longer
 );
+CREATE INDEX idx_revoked_sessions_expires ON revoked_sessions(expires_at);
 CREATE TABLE revoked_grants (
     grant_id uuid NOT NULL PRIMARY KEY,
     expires_at timestamptz NOT NULL
 );
+CREATE INDEX idx_revoked_grants_expires ON revoked_grants(expires_at);
 
 -- Machine clients.
 CREATE TABLE client_settings (
@@ -83,6 +85,7 @@ CREATE TABLE client_secrets (
     created_at timestamptz NOT NULL
 );
 CREATE INDEX idx_client_secrets_client ON client_secrets(client_id);
+CREATE INDEX idx_client_secrets_expires ON client_secrets(expires_at);
 -- Sidecars: enrolled by a one-time join token, a client each.
 CREATE TABLE sidecars (
     id uuid NOT NULL PRIMARY KEY,

@@ -61,10 +61,12 @@ CREATE TABLE revoked_sessions (
     session_id BLOB NOT NULL PRIMARY KEY CHECK (length(session_id) = 16),
     expires_at INTEGER NOT NULL           -- purge after: no token of it lives longer
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX idx_revoked_sessions_expires ON revoked_sessions(expires_at);
 CREATE TABLE revoked_grants (
     grant_id BLOB NOT NULL PRIMARY KEY CHECK (length(grant_id) = 16),
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX idx_revoked_grants_expires ON revoked_grants(expires_at);
 
 -- Machine clients.
 CREATE TABLE client_settings (
@@ -83,6 +85,7 @@ CREATE TABLE client_secrets (
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX idx_client_secrets_client ON client_secrets(client_id);
+CREATE INDEX idx_client_secrets_expires ON client_secrets(expires_at);
 -- Sidecars: enrolled by a one-time join token, a client each.
 CREATE TABLE sidecars (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),

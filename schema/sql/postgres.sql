@@ -211,6 +211,8 @@ ALTER TABLE client_secrets ADD CONSTRAINT client_secrets_secret_hash_key UNIQUE 
 
 CREATE INDEX idx_client_secrets_client ON public.client_secrets USING btree (client_id);
 
+CREATE INDEX idx_client_secrets_expires ON public.client_secrets USING btree (expires_at);
+
 CREATE TABLE client_settings (
     client_id uuid NOT NULL,
     kind text NOT NULL,
@@ -457,6 +459,8 @@ CREATE TABLE revoked_grants (
 
 ALTER TABLE revoked_grants ADD CONSTRAINT revoked_grants_pkey PRIMARY KEY (grant_id);
 
+CREATE INDEX idx_revoked_grants_expires ON public.revoked_grants USING btree (expires_at);
+
 CREATE TRIGGER capture_revoked_grants_rows AFTER INSERT OR DELETE ON public.revoked_grants FOR EACH ROW EXECUTE FUNCTION capture_revoked_grants();
 
 CREATE TRIGGER capture_revoked_grants_truncate BEFORE TRUNCATE ON public.revoked_grants FOR EACH STATEMENT EXECUTE FUNCTION feed_refuse_truncate();
@@ -469,6 +473,8 @@ CREATE TABLE revoked_sessions (
 );
 
 ALTER TABLE revoked_sessions ADD CONSTRAINT revoked_sessions_pkey PRIMARY KEY (session_id);
+
+CREATE INDEX idx_revoked_sessions_expires ON public.revoked_sessions USING btree (expires_at);
 
 CREATE TRIGGER capture_revoked_sessions_rows AFTER INSERT OR DELETE ON public.revoked_sessions FOR EACH ROW EXECUTE FUNCTION capture_revoked_sessions();
 

@@ -34,6 +34,8 @@ CREATE TABLE client_secrets (
 
 CREATE INDEX idx_client_secrets_client ON client_secrets(client_id);
 
+CREATE INDEX idx_client_secrets_expires ON client_secrets(expires_at);
+
 CREATE TABLE client_settings (
     client_id BLOB NOT NULL PRIMARY KEY REFERENCES oauth_clients(id) ON DELETE CASCADE,
     kind TEXT NOT NULL CHECK (kind IN ('operator', 'service', 'sidecar', 'app')),
@@ -254,6 +256,8 @@ CREATE TABLE revoked_grants (
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX idx_revoked_grants_expires ON revoked_grants(expires_at);
+
 CREATE TRIGGER capture_revoked_grants_delete AFTER DELETE ON revoked_grants BEGIN
     INSERT INTO feed_pending (tbl, k1) VALUES (10, OLD.grant_id);
 END;
@@ -272,6 +276,8 @@ CREATE TABLE revoked_sessions (
     session_id BLOB NOT NULL PRIMARY KEY CHECK (length(session_id) = 16),
     expires_at INTEGER NOT NULL           -- purge after: no token of it lives longer
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_revoked_sessions_expires ON revoked_sessions(expires_at);
 
 CREATE TRIGGER capture_revoked_sessions_delete AFTER DELETE ON revoked_sessions BEGIN
     INSERT INTO feed_pending (tbl, k1) VALUES (9, OLD.session_id);
