@@ -170,20 +170,30 @@ pub(super) const fn pending_counts(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The current rows of a table, in the order of its key.
-pub(super) fn current_rows(table: &Table) -> String {
-    let columns = table
-        .columns
-        .iter()
-        .map(|column| column.name)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let order = key(table)
-        .iter()
-        .map(|column| column.name)
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!("SELECT {columns} FROM {} ORDER BY {order}", table.name)
+/// The first current rows of a table, in the order of its key.
+pub(super) fn first_rows(table: &Table, page: usize) -> String {
+    page_of_rows(table, "", page)
+}
+
+/// The rows after the one with the key `?1, ?2, …`.
+pub(super) fn next_rows(table: &Table, page: usize) -> String {
+    let places: Vec<_> = (1..=table.key_len).map(|n| format!("?{n}")).collect();
+    let after = format!(" WHERE ({}) > ({})", names(key(table)), places.join(", "));
+    page_of_rows(table, &after, page)
+}
+
+fn page_of_rows(table: &Table, after: &str, page: usize) -> String {
+    format!(
+        "SELECT {} FROM {}{after} ORDER BY {} LIMIT {page}",
+        names(table.columns),
+        table.name,
+        names(key(table)),
+    )
+}
+
+fn names(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    names.join(", ")
 }
 
 fn key(table: &Table) -> &'static [Column] {

@@ -16,6 +16,9 @@ use super::{Dialect, Row, StoreError, Tx, capture, replicated, seal};
 /// The most replicated rows a write may touch and still travel as rows.
 pub const FRAME_ROWS_MAX: usize = 50_000;
 
+/// Rows that [`scan`] holds at once.
+const SCAN_PAGE: usize = 4096;
+
 const FEED: FeedName = FeedName::Authz;
 
 /// Where the feed ends, and where what can be replayed begins.
@@ -168,7 +171,8 @@ pub fn reset(tx: &mut dyn Tx) -> Result<Position, StoreError> {
     append(tx, &payload)
 }
 
-/// Reads the rows of a replicated table as followers have them, in the order of its key.
+/// Reads the rows of a replicated table as followers have them, in the order of its key, and never
+/// more of them at once than a page.
 ///
 /// Run it in one [`Store::read`](super::Store::read) with [`head`]: together they are the feed's
 /// state at that position.
@@ -177,10 +181,29 @@ pub fn scan(
     table: &replicated::Table,
     visit: &mut dyn FnMut(Vec<Cell>),
 ) -> Result<(), StoreError> {
-    for row in tx.rows(&capture::current_rows(table), &[])? {
-        visit(seal::cells(table, &row, 0)?);
+    scan_by(tx, table, SCAN_PAGE, visit)
+}
+
+fn scan_by(
+    tx: &mut dyn Tx,
+    table: &replicated::Table,
+    page: usize,
+    visit: &mut dyn FnMut(Vec<Cell>),
+) -> Result<(), StoreError> {
+    let mut rows = tx.rows(&capture::first_rows(table, page), &[])?;
+    let next = capture::next_rows(table, page);
+    loop {
+        for row in &rows {
+            visit(seal::cells(table, row, 0)?);
+        }
+        let last = rows.pop().filter(|_| rows.len() + 1 == page);
+        let Some(last) = last else {
+            return Ok(());
+        };
+        let mut key = last.into_columns();
+        key.truncate(table.key_len);
+        rows = tx.rows(&next, &key)?;
     }
-    Ok(())
 }
 
 /// The latest time a head was signed for.

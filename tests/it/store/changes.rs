@@ -25,6 +25,7 @@ on_both_engines! {
     leftovers_of_manual_sql_are_sealed_by_the_next_write,
     a_subscriber_sees_each_head,
     a_scan_gives_the_rows_as_frames_carry_them,
+    a_scan_gives_every_row_once_however_many_there_are,
     frames_come_in_pages_by_count_and_by_bytes,
     compaction_raises_the_floor_and_keeps_what_proves_it,
     a_new_epoch_jumps_and_the_chain_runs_on,
@@ -297,6 +298,43 @@ fn a_subscriber_sees_each_head(bench: &Bench) {
     let written = bench.put(|tx| add_organization(tx, 1, "acme"));
     assert!(heads.has_changed().unwrap());
     assert_eq!(*heads.borrow(), written.position);
+}
+
+fn a_scan_gives_every_row_once_however_many_there_are(bench: &Bench) {
+    // Two whole pages, then one row more; all of one organization, told apart by the second key column.
+    const ROWS: u128 = 8192;
+    let members = REPLICATED
+        .iter()
+        .find(|of| of.name == "organization_members");
+    let scan = || {
+        let mut users = Vec::new();
+        bench
+            .store
+            .read_blocking(|tx| {
+                users.clear();
+                feed::scan(tx, members.unwrap(), &mut |mut row| {
+                    users.push(row.swap_remove(1))
+                })
+            })
+            .unwrap();
+        users
+    };
+    let rows = |count| (0..count).map(id).collect::<Vec<_>>();
+    bench.put(|tx| {
+        add_role(tx, 1, "viewer")?;
+        add_organization(tx, 1, "acme")?;
+        for user in 0..ROWS {
+            add_user(tx, user)?;
+            add_member(tx, 1, user, 1)?;
+        }
+        Ok(())
+    });
+    assert_eq!(scan(), rows(ROWS));
+    bench.put(|tx| {
+        add_user(tx, ROWS)?;
+        add_member(tx, 1, ROWS, 1)
+    });
+    assert_eq!(scan(), rows(ROWS + 1));
 }
 
 fn a_scan_gives_the_rows_as_frames_carry_them(bench: &Bench) {
