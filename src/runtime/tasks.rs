@@ -1,8 +1,12 @@
 //! Background work: the only place that spawns it, so that a stop waits for all of it.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
@@ -17,7 +21,22 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    drop: CancellationToken,
+    drop: Dropping,
+}
+
+/// The deadline. The flag is set before anybody is woken, so whoever is woken sees it, and looking
+/// at it costs next to nothing each time a task runs.
+#[derive(Clone, Default)]
+struct Dropping {
+    begun: Arc<AtomicBool>,
+    wake: CancellationToken,
+}
+
+impl Dropping {
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+        self.wake.cancel();
+    }
 }
 
 /// The request to stop, as tasks and long responses watch it.
@@ -72,21 +91,16 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let work = self.until_dropped(work);
+        let work = self.until_dropped(async move {
+            // Dropped by the unwinding, if there is one.
+            let _report = PanicReport(name);
+            work.await;
+        });
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the place: tracked and stopped"
         )]
-        let handle = tokio::spawn(self.tracker.track_future(work));
-        let watch = async move {
-            if let Err(error) = handle.await
-                && error.is_panic()
-            {
-                report_panic(name);
-            }
-        };
-        #[expect(clippy::disallowed_methods, reason = "ends with the task it watches")]
-        tokio::spawn(watch);
+        tokio::spawn(self.tracker.track_future(work));
     }
 
     /// Runs `work`, which need not be `Send`, on the current thread's [`LocalSet`]: inside
@@ -139,19 +153,34 @@ impl Tasks {
             return Ok(());
         }
         let tasks = self.tracker.len();
-        self.drop.cancel();
+        self.drop.begin();
         // What awaits ends now; what computes without awaiting is not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.tracker.wait()).await;
         Err(Overdue { tasks, deadline })
     }
 
     fn until_dropped<F: Future<Output = ()>>(&self, work: F) -> impl Future<Output = ()> + use<F> {
-        let dropped = self.drop.clone();
+        let dropping = self.drop.clone();
         async move {
-            tokio::select! {
-                () = work => {}
-                () = dropped.cancelled() => {}
-            }
+            let (mut work, mut woken) = (pin!(work), pin!(dropping.wake.cancelled()));
+            let mut registered: Option<Waker> = None;
+            poll_fn(|cx| {
+                if dropping.begun.load(Ordering::Acquire) || work.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                // Only to be woken, and only anew when the waker is another; what counts is the flag.
+                if registered
+                    .as_ref()
+                    .is_none_or(|waker| !waker.will_wake(cx.waker()))
+                {
+                    if woken.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    registered = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            })
+            .await;
         }
     }
 }
