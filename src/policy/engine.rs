@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use cedar_policy::{Authorizer, PolicySet};
@@ -17,8 +18,9 @@ use super::custom::{CustomPolicies, CustomPolicy};
 use super::memo::Memo;
 use super::role_sets::{RoleSetId, RoleSets, Table};
 
-/// The most slices of policies kept for one set of roles; more are built for each request.
-const SLICES_MAX: usize = 256;
+/// The most slices of policies that an engine keeps, some two KiB each; more are built for each
+/// request.
+const SLICES_MAX: usize = 8192;
 
 /// What the memo answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +56,8 @@ pub struct Engine {
     /// Roles whose action group a hand-written policy names.
     pub(super) named_groups: Vec<u32>,
     states: Table<SetState>,
+    /// How many more slices are kept.
+    slices_left: AtomicUsize,
 }
 
 /// The hand-written policies that can match an action, shared by every action they are for.
@@ -128,6 +132,7 @@ impl Engine {
             columns,
             patterns,
             named_groups,
+            slices_left: AtomicUsize::new(SLICES_MAX),
         })
     }
 
@@ -252,14 +257,19 @@ impl Engine {
             return slice;
         }
         let slice = Arc::new(self.make_slice(state, pattern));
-        let mut slices = state.slices.write().unwrap_or_else(PoisonError::into_inner);
-        if slices.len() < SLICES_MAX {
+        let left = self
+            .slices_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        if left.is_ok() {
+            let mut slices = state.slices.write().unwrap_or_else(PoisonError::into_inner);
             slices.insert(pattern, Arc::clone(&slice));
         }
         slice
     }
 
-    fn make_slice(&self, state: &SetState, pattern: u32) -> PolicySet {
+    pub(super) fn make_slice(&self, state: &SetState, pattern: u32) -> PolicySet {
         let custom = self
             .patterns
             .get(pattern as usize)

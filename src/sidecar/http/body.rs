@@ -38,10 +38,12 @@ pub(super) async fn read(
         Some(None) => Ok(Bytes::new()),
         Some(Some(Ok(frame))) if body.is_end_stream() => Ok(frame.into_data().unwrap_or_default()),
         Some(Some(Err(_))) => Err(broken()),
+        // Boxed: a future is moved as large as its rarest wait.
         Some(Some(Ok(frame))) => {
-            rest(body, frame.into_data().unwrap_or_default(), limit, within).await
+            let first = frame.into_data().unwrap_or_default();
+            Box::pin(rest(body, first, limit, within)).await
         }
-        None => rest(body, Bytes::new(), limit, within).await,
+        None => Box::pin(rest(body, Bytes::new(), limit, within)).await,
     }
 }
 

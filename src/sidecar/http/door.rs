@@ -202,7 +202,7 @@ impl Door {
             Some(text) => {
                 let token = freshness_token(text)?;
                 let wait = self.shared.at_least_wait;
-                self.shared.state.reach(token, wait).await.err()
+                Box::pin(self.shared.state.reach(token, wait)).await.err()
             }
         };
         Ok(Terms {
