@@ -313,7 +313,7 @@ fn a_scan_gives_every_row_once_however_many_there_are(bench: &Bench) {
             .read_blocking(|tx| {
                 users.clear();
                 feed::scan(tx, members.unwrap(), &mut |mut row| {
-                    users.push(row.swap_remove(1))
+                    users.push(row.swap_remove(1));
                 })
             })
             .unwrap();
