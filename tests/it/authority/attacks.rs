@@ -87,6 +87,7 @@ async fn whoever_is_let_in_before_the_client_is_retired_changes_nothing_after(ap
 }
 
 async fn the_open_stream_of_a_revoked_sidecar_ends(app: TestApp) {
+    app.authority.feed.start().unwrap();
     let (id, _, token) = sidecar(&app).await;
     let head = app
         .authority
