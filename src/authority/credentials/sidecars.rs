@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::authority::access::Denied;
 use crate::authority::app::Authority;
 use crate::crypto::digest::token_digest;
-use crate::domain::{ClientId, ClientKind, PlainToken, SidecarId, Timestamp};
+use crate::domain::{ClientKind, PlainToken, SidecarId, Timestamp};
 use crate::protocol::credentials::{JOIN_TOKEN_PREFIX, JoinToken};
 use crate::store::clients::ClientState;
 use crate::store::sidecars::{JoinToken as StoredJoinToken, Sidecar};
@@ -240,20 +240,6 @@ pub async fn revoke(
                 audit::record(tx, &entry)?;
             }
             Ok(())
-        })
-        .await
-}
-
-/// Whether a client may go on following the feed: asked for an open stream whenever the feed has
-/// moved, so that a revoked sidecar's stream ends with the change that revoked it.
-pub async fn may_follow(authority: &Authority, client: ClientId) -> Result<bool, StoreError> {
-    authority
-        .store
-        .read(move |tx| {
-            Ok(
-                clients::find(tx, client)?
-                    .is_some_and(|client| client.state == ClientState::Active),
-            )
         })
         .await
 }
