@@ -20,8 +20,9 @@ use crate::runtime::chain;
 /// More than any answer of ours: an endless one is an error, not a full memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// A daemon may take this long before it is given up: a large manifest is applied in seconds.
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// A daemon may take this long before it is given up: longer than an authority takes for the largest
+/// change of a manifest.
+const TIMEOUT: Duration = Duration::from_secs(130);
 
 /// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -16,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use crate::authority::app::Authority;
 use crate::protocol::problem::Problem;
 use crate::runtime::Entropy;
-use crate::runtime::limits::{BODY_BYTES, REQUEST_TIME};
+use crate::runtime::limits::{BODY_BYTES, MANIFEST_TIME, REQUEST_TIME};
 
 use super::context::RequestId;
 use super::error::problem_response;
@@ -37,7 +38,7 @@ pub(super) async fn envelope(
         .get::<MatchedPath>()
         .map_or("-", MatchedPath::as_str)
         .into();
-    let response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+    let response = match tokio::time::timeout(time_for(&route), next.run(request)).await {
         Ok(response) => response,
         // A write may still commit: the caller has to look.
         Err(_) => problem_response(&Problem::unavailable("the request took too long")),
@@ -45,6 +46,15 @@ pub(super) async fn envelope(
     let response = readable(response, &id, &method);
     record(&method, &route, response.status(), &id);
     decorated(response, &id)
+}
+
+/// A manifest may change a role of a million members, in one transaction.
+fn time_for(route: &str) -> Duration {
+    if route.ends_with("/manifest") {
+        MANIFEST_TIME
+    } else {
+        REQUEST_TIME
+    }
 }
 
 fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> RequestId {
