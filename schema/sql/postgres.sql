@@ -161,6 +161,51 @@ BEGIN
     RAISE EXCEPTION 'TRUNCATE of a replicated table would not reach the sidecars: use DELETE';
 END $$;
 
+CREATE TABLE account_details (
+    account_id uuid NOT NULL,
+    email text,
+    email_verified boolean NOT NULL,
+    scope text,
+    token_expires_at timestamp with time zone,
+    last_login_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE account_details ADD CONSTRAINT account_details_account_id_fkey FOREIGN KEY (account_id) REFERENCES oauth_accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE account_details ADD CONSTRAINT account_details_pkey PRIMARY KEY (account_id);
+
+CREATE TABLE account_roles (
+    account_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    role_id uuid NOT NULL
+);
+
+ALTER TABLE account_roles ADD CONSTRAINT account_roles_account_id_fkey FOREIGN KEY (account_id) REFERENCES oauth_accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE account_roles ADD CONSTRAINT account_roles_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE account_roles ADD CONSTRAINT account_roles_pkey PRIMARY KEY (account_id, organization_id, role_id);
+
+ALTER TABLE account_roles ADD CONSTRAINT account_roles_role_id_fkey FOREIGN KEY (role_id) REFERENCES roles(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_account_roles_organization ON public.account_roles USING btree (organization_id);
+
+CREATE INDEX idx_account_roles_role ON public.account_roles USING btree (role_id);
+
+CREATE TABLE audit_chain (
+    sequence bigint NOT NULL,
+    audit_id uuid NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_audit_id_fkey FOREIGN KEY (audit_id) REFERENCES audit_log(id);
+
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_audit_id_key UNIQUE (audit_id);
+
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_hash_check CHECK ((length(hash) = 32));
+
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_pkey PRIMARY KEY (sequence);
+
 CREATE TABLE audit_log (
     id uuid NOT NULL,
     at timestamp with time zone NOT NULL,
@@ -174,6 +219,34 @@ CREATE TABLE audit_log (
 ALTER TABLE audit_log ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
 CREATE INDEX idx_audit_organization ON public.audit_log USING btree (organization_id, at);
+
+CREATE TABLE authorization_code_details (
+    code_id uuid NOT NULL,
+    grant_id uuid NOT NULL,
+    nonce text
+);
+
+ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_code_id_fkey FOREIGN KEY (code_id) REFERENCES authorization_codes(id) ON DELETE CASCADE;
+
+ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
+
+ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_pkey PRIMARY KEY (code_id);
+
+CREATE INDEX idx_code_details_grant ON public.authorization_code_details USING btree (grant_id);
+
+CREATE TABLE authorization_code_tombstones (
+    code_hash text NOT NULL,
+    grant_id uuid NOT NULL,
+    purge_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE authorization_code_tombstones ADD CONSTRAINT authorization_code_tombstones_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
+
+ALTER TABLE authorization_code_tombstones ADD CONSTRAINT authorization_code_tombstones_pkey PRIMARY KEY (code_hash);
+
+CREATE INDEX idx_code_tombstones_grant ON public.authorization_code_tombstones USING btree (grant_id);
+
+CREATE INDEX idx_code_tombstones_purge ON public.authorization_code_tombstones USING btree (purge_at);
 
 CREATE TABLE authorization_codes (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -194,6 +267,49 @@ ALTER TABLE authorization_codes ADD CONSTRAINT authorization_codes_code_hash_key
 ALTER TABLE authorization_codes ADD CONSTRAINT authorization_codes_pkey PRIMARY KEY (id);
 
 ALTER TABLE authorization_codes ADD CONSTRAINT authorization_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_codes_expires ON public.authorization_codes USING btree (expires_at);
+
+CREATE TABLE client_details (
+    client_id uuid NOT NULL,
+    application_type text NOT NULL,
+    auth_method text NOT NULL,
+    grant_types text NOT NULL,
+    resources text[] NOT NULL,
+    post_logout_redirect_uris text[] NOT NULL,
+    backchannel_logout_uri text,
+    jwks text,
+    first_party boolean NOT NULL,
+    require_par boolean NOT NULL,
+    dpop_bound boolean NOT NULL,
+    refresh_binding text NOT NULL,
+    id_token_alg text NOT NULL,
+    logo_uri text,
+    client_uri text,
+    policy_uri text,
+    tos_uri text,
+    source text NOT NULL,
+    registration_token_hash text,
+    expires_at timestamp with time zone
+);
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_application_type_check CHECK ((application_type = ANY (ARRAY['web'::text, 'native'::text])));
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_auth_method_check CHECK ((auth_method = ANY (ARRAY['none'::text, 'client_secret_basic'::text, 'client_secret_post'::text, 'private_key_jwt'::text])));
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_id_token_alg_check CHECK ((id_token_alg = ANY (ARRAY['RS256'::text, 'ES256'::text])));
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_pkey PRIMARY KEY (client_id);
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_refresh_binding_check CHECK ((refresh_binding = ANY (ARRAY['session'::text, 'standalone'::text])));
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_registration_token_hash_key UNIQUE (registration_token_hash);
+
+ALTER TABLE client_details ADD CONSTRAINT client_details_source_check CHECK ((source = ANY (ARRAY['config'::text, 'api'::text, 'registration'::text, 'metadata'::text])));
+
+CREATE INDEX idx_client_details_expires ON public.client_details USING btree (expires_at);
 
 CREATE TABLE client_secrets (
     id uuid NOT NULL,
@@ -244,6 +360,61 @@ CREATE TRIGGER capture_client_states_truncate BEFORE TRUNCATE ON public.client_s
 
 CREATE TRIGGER capture_client_states_update AFTER UPDATE ON public.client_states FOR EACH ROW WHEN (((old.client_id IS DISTINCT FROM new.client_id) OR (old.state IS DISTINCT FROM new.state) OR (old.token_epoch IS DISTINCT FROM new.token_epoch))) EXECUTE FUNCTION capture_client_states();
 
+CREATE TABLE consents (
+    user_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    scope text NOT NULL,
+    granted_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE consents ADD CONSTRAINT consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE consents ADD CONSTRAINT consents_pkey PRIMARY KEY (user_id, client_id, scope);
+
+ALTER TABLE consents ADD CONSTRAINT consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_consents_client ON public.consents USING btree (client_id);
+
+CREATE TABLE device_codes (
+    device_code_hash text NOT NULL,
+    user_code_hash text NOT NULL,
+    client_id uuid NOT NULL,
+    scope text NOT NULL,
+    resources text[] NOT NULL,
+    state text NOT NULL,
+    grant_id uuid,
+    interval_seconds bigint NOT NULL,
+    last_polled_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE device_codes ADD CONSTRAINT device_codes_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE device_codes ADD CONSTRAINT device_codes_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
+
+ALTER TABLE device_codes ADD CONSTRAINT device_codes_pkey PRIMARY KEY (device_code_hash);
+
+ALTER TABLE device_codes ADD CONSTRAINT device_codes_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text])));
+
+ALTER TABLE device_codes ADD CONSTRAINT device_codes_user_code_hash_key UNIQUE (user_code_hash);
+
+CREATE INDEX idx_device_codes_client ON public.device_codes USING btree (client_id);
+
+CREATE INDEX idx_device_codes_expires ON public.device_codes USING btree (expires_at);
+
+CREATE INDEX idx_device_codes_grant ON public.device_codes USING btree (grant_id);
+
+CREATE TABLE failed_attempts (
+    bucket text NOT NULL,
+    failures bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE failed_attempts ADD CONSTRAINT failed_attempts_pkey PRIMARY KEY (bucket);
+
+CREATE INDEX idx_failed_attempts_expires ON public.failed_attempts USING btree (expires_at);
+
 CREATE TABLE feed_epoch (
     feed text NOT NULL,
     epoch uuid NOT NULL,
@@ -283,6 +454,68 @@ ALTER TABLE feed_state ADD CONSTRAINT feed_state_chain_check CHECK ((length(chai
 
 ALTER TABLE feed_state ADD CONSTRAINT feed_state_pkey PRIMARY KEY (feed);
 
+CREATE TABLE grants (
+    id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid,
+    binding text NOT NULL,
+    organization_id uuid,
+    scope text NOT NULL,
+    resources text[] NOT NULL,
+    authenticated_at timestamp with time zone NOT NULL,
+    amr text NOT NULL,
+    acr text,
+    dpop_jkt character varying(64),
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    revoke_reason character varying(40)
+);
+
+ALTER TABLE grants ADD CONSTRAINT grants_binding_check CHECK ((binding = ANY (ARRAY['session'::text, 'standalone'::text])));
+
+ALTER TABLE grants ADD CONSTRAINT grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE grants ADD CONSTRAINT grants_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE grants ADD CONSTRAINT grants_pkey PRIMARY KEY (id);
+
+ALTER TABLE grants ADD CONSTRAINT grants_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_grants_client ON public.grants USING btree (client_id);
+
+CREATE INDEX idx_grants_expires ON public.grants USING btree (expires_at);
+
+CREATE INDEX idx_grants_organization ON public.grants USING btree (organization_id);
+
+CREATE INDEX idx_grants_session ON public.grants USING btree (session_id);
+
+CREATE INDEX idx_grants_user ON public.grants USING btree (user_id);
+
+CREATE TABLE identity_providers (
+    provider character varying(30) NOT NULL,
+    kind text NOT NULL,
+    issuer text NOT NULL,
+    name character varying(100) NOT NULL,
+    client_id text NOT NULL,
+    sealed_secret bytea,
+    settings text NOT NULL,
+    source text NOT NULL,
+    enabled boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE identity_providers ADD CONSTRAINT identity_providers_issuer_key UNIQUE (issuer);
+
+ALTER TABLE identity_providers ADD CONSTRAINT identity_providers_kind_check CHECK ((kind = ANY (ARRAY['oidc'::text, 'google'::text, 'github'::text, 'demo'::text])));
+
+ALTER TABLE identity_providers ADD CONSTRAINT identity_providers_pkey PRIMARY KEY (provider);
+
+ALTER TABLE identity_providers ADD CONSTRAINT identity_providers_source_check CHECK ((source = ANY (ARRAY['config'::text, 'api'::text])));
+
 CREATE TABLE installation (
     name text NOT NULL,
     value bytea NOT NULL
@@ -304,6 +537,35 @@ ALTER TABLE join_tokens ADD CONSTRAINT join_tokens_pkey PRIMARY KEY (id);
 ALTER TABLE join_tokens ADD CONSTRAINT join_tokens_token_hash_key UNIQUE (token_hash);
 
 CREATE INDEX idx_join_tokens_expires ON public.join_tokens USING btree (expires_at);
+
+CREATE TABLE leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE leases ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
+CREATE TABLE logout_outbox (
+    id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid,
+    attempts bigint NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE logout_outbox ADD CONSTRAINT logout_outbox_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE logout_outbox ADD CONSTRAINT logout_outbox_pkey PRIMARY KEY (id);
+
+CREATE INDEX idx_logout_outbox_client ON public.logout_outbox USING btree (client_id);
+
+CREATE INDEX idx_logout_outbox_expires ON public.logout_outbox USING btree (expires_at);
+
+CREATE INDEX idx_logout_outbox_next ON public.logout_outbox USING btree (next_at);
 
 CREATE TABLE oauth_accounts (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -337,6 +599,31 @@ CREATE TABLE oauth_clients (
 ALTER TABLE oauth_clients ADD CONSTRAINT oauth_clients_client_id_key UNIQUE (client_id);
 
 ALTER TABLE oauth_clients ADD CONSTRAINT oauth_clients_pkey PRIMARY KEY (id);
+
+CREATE TABLE organization_invitations (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    role_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    email character varying(255),
+    invited_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE organization_invitations ADD CONSTRAINT organization_invitations_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE organization_invitations ADD CONSTRAINT organization_invitations_pkey PRIMARY KEY (id);
+
+ALTER TABLE organization_invitations ADD CONSTRAINT organization_invitations_role_id_fkey FOREIGN KEY (role_id) REFERENCES roles(id) ON DELETE CASCADE;
+
+ALTER TABLE organization_invitations ADD CONSTRAINT organization_invitations_token_hash_key UNIQUE (token_hash);
+
+CREATE INDEX idx_invitations_expires ON public.organization_invitations USING btree (expires_at);
+
+CREATE INDEX idx_invitations_organization ON public.organization_invitations USING btree (organization_id);
+
+CREATE INDEX idx_invitations_role ON public.organization_invitations USING btree (role_id);
 
 CREATE TABLE organization_member_roles (
     organization_id uuid NOT NULL,
@@ -433,6 +720,54 @@ CREATE TRIGGER capture_permissions_truncate BEFORE TRUNCATE ON public.permission
 
 CREATE TRIGGER capture_permissions_update AFTER UPDATE ON public.permissions FOR EACH ROW WHEN (((old.id IS DISTINCT FROM new.id) OR ((old.service)::text IS DISTINCT FROM (new.service)::text) OR ((old.resource)::text IS DISTINCT FROM (new.resource)::text) OR ((old.action)::text IS DISTINCT FROM (new.action)::text))) EXECUTE FUNCTION capture_permissions();
 
+CREATE TABLE pushed_requests (
+    uri_hash text NOT NULL,
+    client_id uuid NOT NULL,
+    parameters text NOT NULL,
+    dpop_jkt character varying(64),
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE pushed_requests ADD CONSTRAINT pushed_requests_client_id_fkey FOREIGN KEY (client_id) REFERENCES oauth_clients(id) ON DELETE CASCADE;
+
+ALTER TABLE pushed_requests ADD CONSTRAINT pushed_requests_pkey PRIMARY KEY (uri_hash);
+
+CREATE INDEX idx_pushed_requests_client ON public.pushed_requests USING btree (client_id);
+
+CREATE INDEX idx_pushed_requests_expires ON public.pushed_requests USING btree (expires_at);
+
+CREATE TABLE refresh_token_details (
+    token_id uuid NOT NULL,
+    grant_id uuid NOT NULL,
+    generation bigint NOT NULL,
+    idle_expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
+
+ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_grant_id_key UNIQUE (grant_id);
+
+ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_pkey PRIMARY KEY (token_id);
+
+ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_token_id_fkey FOREIGN KEY (token_id) REFERENCES refresh_tokens(id) ON DELETE CASCADE;
+
+CREATE TABLE refresh_token_tombstones (
+    token_hash text NOT NULL,
+    grant_id uuid NOT NULL,
+    generation bigint NOT NULL,
+    rotated_at timestamp with time zone NOT NULL,
+    purge_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE refresh_token_tombstones ADD CONSTRAINT refresh_token_tombstones_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
+
+ALTER TABLE refresh_token_tombstones ADD CONSTRAINT refresh_token_tombstones_pkey PRIMARY KEY (token_hash);
+
+CREATE INDEX idx_refresh_tombstones_grant ON public.refresh_token_tombstones USING btree (grant_id);
+
+CREATE INDEX idx_refresh_tombstones_purge ON public.refresh_token_tombstones USING btree (purge_at);
+
 CREATE TABLE refresh_tokens (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     token_hash character varying(255) NOT NULL,
@@ -450,7 +785,27 @@ ALTER TABLE refresh_tokens ADD CONSTRAINT refresh_tokens_token_hash_key UNIQUE (
 
 ALTER TABLE refresh_tokens ADD CONSTRAINT refresh_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
 
+CREATE INDEX idx_refresh_tokens_client ON public.refresh_tokens USING btree (client_id);
+
+CREATE INDEX idx_refresh_tokens_expires ON public.refresh_tokens USING btree (expires_at);
+
 CREATE INDEX idx_refresh_tokens_user ON public.refresh_tokens USING btree (user_id);
+
+CREATE TABLE registration_tokens (
+    id uuid NOT NULL,
+    token_hash text NOT NULL,
+    name text NOT NULL,
+    uses_left bigint NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE registration_tokens ADD CONSTRAINT registration_tokens_pkey PRIMARY KEY (id);
+
+ALTER TABLE registration_tokens ADD CONSTRAINT registration_tokens_token_hash_key UNIQUE (token_hash);
+
+CREATE INDEX idx_registration_tokens_expires ON public.registration_tokens USING btree (expires_at);
 
 CREATE TABLE revoked_grants (
     grant_id uuid NOT NULL,
@@ -568,6 +923,28 @@ ALTER TABLE service_manifests ADD CONSTRAINT service_manifests_content_hash_chec
 
 ALTER TABLE service_manifests ADD CONSTRAINT service_manifests_pkey PRIMARY KEY (service);
 
+CREATE TABLE session_details (
+    session_id uuid NOT NULL,
+    provider character varying(30) NOT NULL,
+    upstream_subject text NOT NULL,
+    upstream_sid text,
+    authenticated_at timestamp with time zone NOT NULL,
+    amr text NOT NULL,
+    acr text,
+    user_agent character varying(255),
+    address text,
+    last_seen_at timestamp with time zone NOT NULL,
+    idle_expires_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE session_details ADD CONSTRAINT session_details_pkey PRIMARY KEY (session_id);
+
+ALTER TABLE session_details ADD CONSTRAINT session_details_session_id_fkey FOREIGN KEY (session_id) REFERENCES sessions(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_session_details_idle ON public.session_details USING btree (idle_expires_at);
+
+CREATE INDEX idx_session_details_upstream ON public.session_details USING btree (provider, upstream_subject);
+
 CREATE TABLE sessions (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     user_id uuid NOT NULL,
@@ -581,6 +958,8 @@ ALTER TABLE sessions ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 ALTER TABLE sessions ADD CONSTRAINT sessions_token_hash_key UNIQUE (token_hash);
 
 ALTER TABLE sessions ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
+
+CREATE INDEX idx_sessions_expires ON public.sessions USING btree (expires_at);
 
 CREATE INDEX idx_sessions_user ON public.sessions USING btree (user_id);
 
@@ -622,6 +1001,26 @@ CREATE TRIGGER capture_signing_keys_rows AFTER INSERT OR DELETE ON public.signin
 CREATE TRIGGER capture_signing_keys_truncate BEFORE TRUNCATE ON public.signing_keys FOR EACH STATEMENT EXECUTE FUNCTION feed_refuse_truncate();
 
 CREATE TRIGGER capture_signing_keys_update AFTER UPDATE ON public.signing_keys FOR EACH ROW WHEN (((old.kid IS DISTINCT FROM new.kid) OR (old.purpose IS DISTINCT FROM new.purpose) OR (old.algorithm IS DISTINCT FROM new.algorithm) OR (old.public_jwk IS DISTINCT FROM new.public_jwk))) EXECUTE FUNCTION capture_signing_keys();
+
+CREATE TABLE used_jtis (
+    issuer text NOT NULL,
+    jti_hash text NOT NULL,
+    purge_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE used_jtis ADD CONSTRAINT used_jtis_pkey PRIMARY KEY (issuer, jti_hash);
+
+CREATE INDEX idx_used_jtis_purge ON public.used_jtis USING btree (purge_at);
+
+CREATE TABLE user_details (
+    user_id uuid NOT NULL,
+    locale text,
+    last_login_at timestamp with time zone
+);
+
+ALTER TABLE user_details ADD CONSTRAINT user_details_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE user_details ADD CONSTRAINT user_details_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
 
 CREATE TABLE user_states (
     user_id uuid NOT NULL,

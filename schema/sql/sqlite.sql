@@ -1,5 +1,31 @@
 -- What the migrations make, all together. Written by a test under UPDATE_GOLDEN=1.
 
+CREATE TABLE account_details (
+    account_id BLOB NOT NULL PRIMARY KEY REFERENCES oauth_accounts(id) ON DELETE CASCADE CHECK (length(account_id) = 16),
+    email TEXT,                           -- as the provider says, verified or not
+    email_verified INTEGER NOT NULL CHECK (email_verified IN (0, 1)),
+    scope TEXT,                           -- of the kept tokens
+    token_expires_at INTEGER,
+    last_login_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account_roles (
+    account_id BLOB NOT NULL REFERENCES oauth_accounts(id) ON DELETE CASCADE CHECK (length(account_id) = 16),
+    organization_id BLOB NOT NULL REFERENCES organizations(id) ON DELETE CASCADE CHECK (length(organization_id) = 16),
+    role_id BLOB NOT NULL REFERENCES roles(id) ON DELETE CASCADE CHECK (length(role_id) = 16),
+    PRIMARY KEY (account_id, organization_id, role_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_account_roles_organization ON account_roles(organization_id);
+
+CREATE INDEX idx_account_roles_role ON account_roles(role_id);
+
+CREATE TABLE audit_chain (
+    sequence INTEGER NOT NULL PRIMARY KEY,
+    audit_id BLOB NOT NULL UNIQUE REFERENCES audit_log(id) CHECK (length(audit_id) = 16),
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
 CREATE TABLE audit_log (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     at INTEGER NOT NULL,
@@ -12,6 +38,24 @@ CREATE TABLE audit_log (
 
 CREATE INDEX idx_audit_organization ON audit_log(organization_id, at);
 
+CREATE TABLE authorization_code_details (
+    code_id BLOB NOT NULL PRIMARY KEY REFERENCES authorization_codes(id) ON DELETE CASCADE CHECK (length(code_id) = 16),
+    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
+    nonce TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_code_details_grant ON authorization_code_details(grant_id);
+
+CREATE TABLE authorization_code_tombstones (
+    code_hash TEXT NOT NULL PRIMARY KEY,
+    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
+    purge_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_code_tombstones_grant ON authorization_code_tombstones(grant_id);
+
+CREATE INDEX idx_code_tombstones_purge ON authorization_code_tombstones(purge_at);
+
 CREATE TABLE authorization_codes (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     code_hash TEXT NOT NULL UNIQUE CHECK (length(code_hash) <= 255),
@@ -23,6 +67,33 @@ CREATE TABLE authorization_codes (
     expires_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX idx_codes_expires ON authorization_codes(expires_at);
+
+CREATE TABLE client_details (
+    client_id BLOB NOT NULL PRIMARY KEY REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    application_type TEXT NOT NULL CHECK (application_type IN ('web', 'native')),
+    auth_method TEXT NOT NULL CHECK (auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
+    grant_types TEXT NOT NULL,            -- space-delimited
+    resources TEXT NOT NULL CHECK (json_valid(resources) AND json_type(resources) = 'array'),
+    post_logout_redirect_uris TEXT NOT NULL CHECK (json_valid(post_logout_redirect_uris) AND json_type(post_logout_redirect_uris) = 'array'),
+    backchannel_logout_uri TEXT,
+    jwks TEXT,                            -- JSON, for private_key_jwt
+    first_party INTEGER NOT NULL CHECK (first_party IN (0, 1)),        -- no consent page
+    require_par INTEGER NOT NULL CHECK (require_par IN (0, 1)),
+    dpop_bound INTEGER NOT NULL CHECK (dpop_bound IN (0, 1)),
+    refresh_binding TEXT NOT NULL CHECK (refresh_binding IN ('session', 'standalone')),
+    id_token_alg TEXT NOT NULL CHECK (id_token_alg IN ('RS256', 'ES256')),
+    logo_uri TEXT,
+    client_uri TEXT,
+    policy_uri TEXT,
+    tos_uri TEXT,
+    source TEXT NOT NULL CHECK (source IN ('config', 'api', 'registration', 'metadata')),
+    registration_token_hash TEXT UNIQUE,
+    expires_at INTEGER                    -- of a registered or metadata client; retired and deleted after
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_client_details_expires ON client_details(expires_at);
 
 CREATE TABLE client_secrets (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -64,6 +135,44 @@ WHEN OLD.client_id IS NOT NEW.client_id OR OLD.state IS NOT NEW.state OR OLD.tok
     INSERT INTO feed_pending (tbl, k1) SELECT 8, OLD.client_id WHERE OLD.client_id IS NOT NEW.client_id;
 END;
 
+CREATE TABLE consents (
+    user_id BLOB NOT NULL REFERENCES users(id) ON DELETE CASCADE CHECK (length(user_id) = 16),
+    client_id BLOB NOT NULL REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    scope TEXT NOT NULL,                  -- one scope
+    granted_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, client_id, scope)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_consents_client ON consents(client_id);
+
+CREATE TABLE device_codes (
+    device_code_hash TEXT NOT NULL PRIMARY KEY,
+    user_code_hash TEXT NOT NULL UNIQUE,
+    client_id BLOB NOT NULL REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    scope TEXT NOT NULL,
+    resources TEXT NOT NULL CHECK (json_valid(resources) AND json_type(resources) = 'array'),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied')),
+    grant_id BLOB REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
+    interval_seconds INTEGER NOT NULL,
+    last_polled_at INTEGER,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idx_device_codes_client ON device_codes(client_id);
+
+CREATE INDEX idx_device_codes_expires ON device_codes(expires_at);
+
+CREATE INDEX idx_device_codes_grant ON device_codes(grant_id);
+
+CREATE TABLE failed_attempts (
+    bucket TEXT NOT NULL PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_failed_attempts_expires ON failed_attempts(expires_at);
+
 CREATE TABLE feed_epoch (
     feed TEXT NOT NULL,
     epoch BLOB NOT NULL,
@@ -95,6 +204,50 @@ CREATE TABLE feed_state (
     signed_time INTEGER NOT NULL DEFAULT 0 -- the latest time a head was signed for; never goes back
 ) STRICT;
 
+CREATE TABLE grants (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    client_id BLOB NOT NULL REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    user_id BLOB NOT NULL REFERENCES users(id) ON DELETE CASCADE CHECK (length(user_id) = 16),
+    session_id BLOB CHECK (length(session_id) = 16), -- the login it came from; it may be gone
+    binding TEXT NOT NULL CHECK (binding IN ('session', 'standalone')),
+    organization_id BLOB REFERENCES organizations(id) ON DELETE CASCADE CHECK (length(organization_id) = 16),
+    scope TEXT NOT NULL,                  -- space-delimited
+    resources TEXT NOT NULL CHECK (json_valid(resources) AND json_type(resources) = 'array'),
+    authenticated_at INTEGER NOT NULL,
+    amr TEXT NOT NULL,
+    acr TEXT,
+    dpop_jkt TEXT CHECK (length(dpop_jkt) <= 64),
+    created_at INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,          -- absolute: nothing of it lives longer
+    revoked_at INTEGER,
+    revoke_reason TEXT CHECK (length(revoke_reason) <= 40)
+) STRICT;
+
+CREATE INDEX idx_grants_client ON grants(client_id);
+
+CREATE INDEX idx_grants_expires ON grants(expires_at);
+
+CREATE INDEX idx_grants_organization ON grants(organization_id);
+
+CREATE INDEX idx_grants_session ON grants(session_id);
+
+CREATE INDEX idx_grants_user ON grants(user_id);
+
+CREATE TABLE identity_providers (
+    provider TEXT NOT NULL PRIMARY KEY CHECK (length(provider) <= 30),
+    kind TEXT NOT NULL CHECK (kind IN ('oidc', 'google', 'github', 'demo')),
+    issuer TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL CHECK (length(name) <= 100),
+    client_id TEXT NOT NULL,
+    sealed_secret BLOB,
+    settings TEXT NOT NULL,               -- JSON: scopes, domains, groups, keep_tokens, ..
+    source TEXT NOT NULL CHECK (source IN ('config', 'api')),
+    enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE installation (
     name TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
@@ -110,6 +263,29 @@ CREATE TABLE join_tokens (
 ) STRICT;
 
 CREATE INDEX idx_join_tokens_expires ON join_tokens(expires_at);
+
+CREATE TABLE leases (
+    name TEXT NOT NULL PRIMARY KEY,
+    holder TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE logout_outbox (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    client_id BLOB NOT NULL REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    user_id BLOB NOT NULL CHECK (length(user_id) = 16),
+    session_id BLOB CHECK (length(session_id) = 16),
+    attempts INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idx_logout_outbox_client ON logout_outbox(client_id);
+
+CREATE INDEX idx_logout_outbox_expires ON logout_outbox(expires_at);
+
+CREATE INDEX idx_logout_outbox_next ON logout_outbox(next_at);
 
 CREATE TABLE oauth_accounts (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -134,6 +310,23 @@ CREATE TABLE oauth_clients (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE organization_invitations (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    organization_id BLOB NOT NULL REFERENCES organizations(id) ON DELETE CASCADE CHECK (length(organization_id) = 16),
+    role_id BLOB NOT NULL REFERENCES roles(id) ON DELETE CASCADE CHECK (length(role_id) = 16),
+    token_hash TEXT NOT NULL UNIQUE,
+    email TEXT CHECK (length(email) <= 255), -- when set, only a user with this verified address may accept
+    invited_by TEXT NOT NULL,             -- actor, as audit_log names it
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idx_invitations_expires ON organization_invitations(expires_at);
+
+CREATE INDEX idx_invitations_organization ON organization_invitations(organization_id);
+
+CREATE INDEX idx_invitations_role ON organization_invitations(role_id);
 
 CREATE TABLE organization_member_roles (
     organization_id BLOB NOT NULL,
@@ -240,6 +433,39 @@ WHEN OLD.id IS NOT NEW.id OR OLD.service IS NOT NEW.service OR OLD.resource IS N
     INSERT INTO feed_pending (tbl, k1) SELECT 2, OLD.id WHERE OLD.id IS NOT NEW.id;
 END;
 
+CREATE TABLE pushed_requests (
+    uri_hash TEXT NOT NULL PRIMARY KEY,
+    client_id BLOB NOT NULL REFERENCES oauth_clients(id) ON DELETE CASCADE CHECK (length(client_id) = 16),
+    parameters TEXT NOT NULL,             -- JSON, without credentials
+    dpop_jkt TEXT CHECK (length(dpop_jkt) <= 64),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idx_pushed_requests_client ON pushed_requests(client_id);
+
+CREATE INDEX idx_pushed_requests_expires ON pushed_requests(expires_at);
+
+CREATE TABLE refresh_token_details (
+    token_id BLOB NOT NULL PRIMARY KEY REFERENCES refresh_tokens(id) ON DELETE CASCADE CHECK (length(token_id) = 16),
+    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
+    generation INTEGER NOT NULL,          -- 0 for the first of its grant
+    idle_expires_at INTEGER NOT NULL,
+    UNIQUE (grant_id)                     -- one live branch
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refresh_token_tombstones (
+    token_hash TEXT NOT NULL PRIMARY KEY,
+    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
+    generation INTEGER NOT NULL,
+    rotated_at INTEGER NOT NULL,
+    purge_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_refresh_tombstones_grant ON refresh_token_tombstones(grant_id);
+
+CREATE INDEX idx_refresh_tombstones_purge ON refresh_token_tombstones(purge_at);
+
 CREATE TABLE refresh_tokens (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     token_hash TEXT NOT NULL UNIQUE CHECK (length(token_hash) <= 255),
@@ -249,7 +475,23 @@ CREATE TABLE refresh_tokens (
     created_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX idx_refresh_tokens_client ON refresh_tokens(client_id);
+
+CREATE INDEX idx_refresh_tokens_expires ON refresh_tokens(expires_at);
+
 CREATE INDEX idx_refresh_tokens_user ON refresh_tokens(user_id);
+
+CREATE TABLE registration_tokens (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    token_hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    uses_left INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX idx_registration_tokens_expires ON registration_tokens(expires_at);
 
 CREATE TABLE revoked_grants (
     grant_id BLOB NOT NULL PRIMARY KEY CHECK (length(grant_id) = 16),
@@ -383,6 +625,24 @@ CREATE TABLE service_manifests (
     applied_by TEXT NOT NULL              -- actor, as audit_log names it
 ) STRICT;
 
+CREATE TABLE session_details (
+    session_id BLOB NOT NULL PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE CHECK (length(session_id) = 16),
+    provider TEXT NOT NULL CHECK (length(provider) <= 30),
+    upstream_subject TEXT NOT NULL,
+    upstream_sid TEXT,                    -- the provider's session, for its back-channel logout
+    authenticated_at INTEGER NOT NULL,
+    amr TEXT NOT NULL,                    -- space-delimited
+    acr TEXT,
+    user_agent TEXT CHECK (length(user_agent) <= 255),
+    address TEXT,                         -- of the last use: /24 or /48, no more
+    last_seen_at INTEGER NOT NULL,
+    idle_expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_session_details_idle ON session_details(idle_expires_at);
+
+CREATE INDEX idx_session_details_upstream ON session_details(provider, upstream_subject);
+
 CREATE TABLE sessions (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     user_id BLOB NOT NULL REFERENCES users(id) ON DELETE CASCADE,
@@ -390,6 +650,8 @@ CREATE TABLE sessions (
     expires_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX idx_sessions_expires ON sessions(expires_at);
 
 CREATE INDEX idx_sessions_user ON sessions(user_id);
 
@@ -427,6 +689,21 @@ WHEN OLD.kid IS NOT NEW.kid OR OLD.purpose IS NOT NEW.purpose OR OLD.algorithm I
     INSERT INTO feed_pending (tbl, k1) VALUES (11, CAST(NEW.kid AS BLOB));
     INSERT INTO feed_pending (tbl, k1) SELECT 11, CAST(OLD.kid AS BLOB) WHERE OLD.kid IS NOT NEW.kid;
 END;
+
+CREATE TABLE used_jtis (
+    issuer TEXT NOT NULL,
+    jti_hash TEXT NOT NULL,
+    purge_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, jti_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idx_used_jtis_purge ON used_jtis(purge_at);
+
+CREATE TABLE user_details (
+    user_id BLOB NOT NULL PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE CHECK (length(user_id) = 16),
+    locale TEXT,                          -- BCP 47, from the provider
+    last_login_at INTEGER
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE user_states (
     user_id BLOB NOT NULL PRIMARY KEY CHECK (length(user_id) = 16),

@@ -26,7 +26,7 @@ use super::credentials::limiter::FailureLimiter;
 use super::http;
 use super::init::{InitError, apply_built_in};
 use super::jobs;
-use super::keys::{Keys, KeysError, read_ring};
+use super::keys::{Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
 #[derive(Debug)]
@@ -66,6 +66,11 @@ impl Authority {
             Ok(ring) => ring,
             Err(error) => return Err(without_ring(&store, error)?),
         };
+        let ring = Arc::new(ring);
+        store.write_blocking(|tx| {
+            check_canary(tx, &ring)?;
+            ensure_derivation_secret(tx, &ring, &*entropy)
+        })?;
         let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         let now = clock.now();
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;

@@ -18,9 +18,11 @@ use crate::store::keys::{KeyPurpose, KeyState, SEALED_COLUMN, StoredKey, TABLE};
 use crate::store::{StoreError, Tx, installation, keys};
 
 use super::app::store_exit;
+use super::sealer::Sealer;
 
 const KEY_FILE_LIMIT: u64 = 64 * 1024;
 const CANARY: &str = "seal_canary";
+const DERIVATION: &str = "derivation_secret";
 const CANARY_TEXT: &[u8] = b"doorward";
 
 /// Why the keys cannot be used.
@@ -141,6 +143,35 @@ pub fn check_canary(tx: &mut dyn Tx, ring: &KeyRing) -> Result<(), KeysError> {
         .map_err(KeysError::Foreign)
 }
 
+const fn derivation_place() -> Place<'static> {
+    Place {
+        table: "installation",
+        row: DERIVATION,
+        column: "value",
+    }
+}
+
+/// Makes the secret that values are derived by, if there is none yet.
+pub fn ensure_derivation_secret(
+    tx: &mut dyn Tx,
+    ring: &KeyRing,
+    entropy: &dyn Entropy,
+) -> Result<(), KeysError> {
+    if installation::find(tx, DERIVATION)?.is_none() {
+        let sealed = ring.seal(entropy.token_bits().as_slice(), derivation_place())?;
+        installation::set(tx, DERIVATION, &sealed)?;
+    }
+    Ok(())
+}
+
+fn derivation_secret(tx: &mut dyn Tx, ring: &KeyRing) -> Result<Zeroizing<[u8; 32]>, KeysError> {
+    let sealed = installation::find(tx, DERIVATION)?.ok_or(KeysError::NotInitialized)?;
+    let opened = ring.open(&sealed, derivation_place())?;
+    <[u8; 32]>::try_from(opened.as_slice())
+        .map(Zeroizing::new)
+        .map_err(|_| KeysError::Seal(SealError::Damaged))
+}
+
 /// Makes the first signing keys, sealed, ready to be stored.
 pub fn generate(ring: &KeyRing, now: Timestamp) -> Result<Vec<StoredKey>, KeysError> {
     let access = AccessTokenSigner::generate()?;
@@ -200,6 +231,12 @@ pub fn reseal(tx: &mut dyn Tx, ring: &KeyRing) -> Result<usize, KeysError> {
     }
     check_canary(tx, ring)?;
     plant_canary(tx, ring)?;
+    if let Some(sealed) = installation::find(tx, DERIVATION)?
+        && let Some(sealed) = ring.reseal(&sealed, derivation_place())?
+    {
+        installation::set(tx, DERIVATION, &sealed)?;
+        changed += 1;
+    }
     Ok(changed)
 }
 
@@ -210,12 +247,14 @@ pub struct Keys {
     verifier: AccessTokenVerifier,
     public: JwkSet,
     feed: Arc<FeedSigner>,
+    sealer: Sealer,
 }
 
 impl Keys {
     /// Checks the canary, opens the active keys and publishes all.
-    pub fn load(tx: &mut dyn Tx, ring: &KeyRing) -> Result<Self, KeysError> {
+    pub fn load(tx: &mut dyn Tx, ring: &Arc<KeyRing>) -> Result<Self, KeysError> {
         check_canary(tx, ring)?;
+        let derivation = derivation_secret(tx, ring)?;
         let stored = keys::list(tx)?;
         let access = active(ring, &stored, KeyPurpose::AccessToken)?
             .ok_or(KeysError::Missing("access tokens"))?;
@@ -233,7 +272,13 @@ impl Keys {
             verifier: AccessTokenVerifier::new(&public)?,
             public,
             feed: Arc::new(FeedSigner::from_pkcs8(&feed)?),
+            sealer: Sealer::new(Arc::clone(ring), &derivation),
         })
+    }
+
+    /// Seals what travels, and derives.
+    pub const fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// What `/.well-known/jwks.json` shows: keys of access tokens, whatever their state, so that a

@@ -14,4 +14,5 @@ pub mod jobs;
 pub mod keys;
 pub mod manifests;
 pub mod organizations;
+pub mod sealer;
 pub mod users;

@@ -111,6 +111,10 @@ ids! {
     GrantId,
     /// An enrolled sidecar.
     SidecarId,
+    /// An account at an identity provider (`oauth_accounts.id`).
+    AccountId,
+    /// An invitation to an organization.
+    InvitationId,
 }
 
 /// Only the 36-character form: the crate's parser also takes braces, `urn:` and bare hex, and an id

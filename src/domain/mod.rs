@@ -20,7 +20,8 @@ pub use change::{Chain, Epoch, FeedName, FreshnessToken, Position, Revision};
 pub use client::{ClientIdentifier, ClientKind, Scope, Scopes};
 pub use decision::{Decision, Freshness};
 pub use ids::{
-    ClientId, GrantId, MemberId, OrganizationId, PermissionId, RoleId, SessionId, SidecarId, UserId,
+    AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId, RoleId,
+    SessionId, SidecarId, UserId,
 };
 pub use names::{
     ActionName, NameError, PermissionKey, ResourceName, RoleKey, RoleName, ServiceName,

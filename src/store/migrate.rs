@@ -43,12 +43,14 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     1 "seed" "0001_seed.sql",
     2 "doorward" "0002_doorward.sql",
     3 "capture" "0003_capture.sql",
+    4 "login" "0004_login.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
     1 "seed" "0001_seed.sql",
     2 "doorward" "0002_doorward.sql",
     3 "capture" "0003_capture.sql",
+    4 "login" "0004_login.sql",
 };
 
 /// The steps for an engine, in order.

@@ -21,6 +21,18 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("client_secrets", "id", "expires_at"),
     Transient::new("revoked_sessions", "session_id", "expires_at"),
     Transient::new("revoked_grants", "grant_id", "expires_at"),
+    Transient::new("sessions", "id", "expires_at"),
+    Transient::new("authorization_codes", "id", "expires_at"),
+    Transient::new("authorization_code_tombstones", "code_hash", "purge_at"),
+    Transient::new("refresh_tokens", "id", "expires_at"),
+    Transient::new("refresh_token_tombstones", "token_hash", "purge_at"),
+    Transient::new("grants", "id", "expires_at"),
+    Transient::new("pushed_requests", "uri_hash", "expires_at"),
+    Transient::new("device_codes", "device_code_hash", "expires_at"),
+    Transient::new("logout_outbox", "id", "expires_at"),
+    Transient::new("failed_attempts", "bucket", "expires_at"),
+    Transient::new("organization_invitations", "id", "expires_at"),
+    Transient::new("registration_tokens", "id", "expires_at"),
 ];
 
 impl Transient {

@@ -58,6 +58,8 @@ from! {
     crate::domain::SessionId => Uuid(value) value.as_uuid();
     crate::domain::GrantId => Uuid(value) value.as_uuid();
     crate::domain::SidecarId => Uuid(value) value.as_uuid();
+    crate::domain::AccountId => Uuid(value) value.as_uuid();
+    crate::domain::InvitationId => Uuid(value) value.as_uuid();
     crate::domain::TokenDigest => Text(value) value.to_hex();
     &crate::domain::ServiceName => Text(value) value.to_string();
     &crate::domain::ResourceName => Text(value) value.to_string();

@@ -557,7 +557,7 @@ fn a_new_sealing_key_takes_over_and_the_old_one_can_go() {
         .store
         .write_blocking(|tx| reseal(tx, &ring))
         .unwrap();
-    assert_eq!(resealed.value, 2);
+    assert_eq!(resealed.value, 3);
     drop(app);
     let only_new = doorward::crypto::seal::KeyRing::new(&[9; 32]);
     std::fs::write(installation.key_file(), only_new.to_text().as_bytes()).unwrap();
