@@ -53,6 +53,26 @@ pub struct Lifetimes {
     pub join: Duration,
     /// A client secret after it was replaced, unless the rotation says otherwise.
     pub previous_secret: Duration,
+    /// An authorization code.
+    pub code: Duration,
+    /// An ID token.
+    pub id_token: Duration,
+    /// A login session, used or not.
+    pub session: Duration,
+    /// A login session that nobody uses.
+    pub session_idle: Duration,
+    /// A refresh token that nobody uses.
+    pub refresh_idle: Duration,
+    /// A grant and its refresh tokens, used or not.
+    pub refresh: Duration,
+    /// For how long a refresh token that was just used gives the same successor again.
+    pub refresh_reuse: Duration,
+    /// A pushed authorization request.
+    pub pushed_request: Duration,
+    /// A device code.
+    pub device_code: Duration,
+    /// The state of a login or a consent that travels through the browser.
+    pub interaction: Duration,
 }
 
 impl Default for Lifetimes {
@@ -62,6 +82,16 @@ impl Default for Lifetimes {
             user: Duration::from_mins(10),
             join: Duration::from_hours(1),
             previous_secret: Duration::from_hours(24),
+            code: Duration::from_secs(60),
+            id_token: Duration::from_mins(10),
+            session: Duration::from_hours(24 * 7),
+            session_idle: Duration::from_hours(24),
+            refresh_idle: Duration::from_hours(24 * 14),
+            refresh: Duration::from_hours(24 * 90),
+            refresh_reuse: Duration::from_secs(30),
+            pushed_request: Duration::from_secs(90),
+            device_code: Duration::from_mins(10),
+            interaction: Duration::from_hours(1),
         }
     }
 }
@@ -168,6 +198,8 @@ fn read_store(reader: &mut Reader<'_>, default: StoreConfig) -> StoreConfig {
     }
 }
 
+const DAY: Duration = Duration::from_hours(24);
+
 fn read_lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
     let default = Lifetimes::default();
     let mut bounded = |key: &str, default: Duration, most: Duration| {
@@ -189,6 +221,24 @@ fn read_lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
             default.previous_secret,
             Duration::from_hours(24 * 30),
         ),
+        code: bounded("code", default.code, Duration::from_mins(10)),
+        id_token: bounded("id_token", default.id_token, Duration::from_hours(24)),
+        session: bounded("session", default.session, DAY * 365),
+        session_idle: bounded("session_idle", default.session_idle, DAY * 365),
+        refresh_idle: bounded("refresh_idle", default.refresh_idle, DAY * 365),
+        refresh: bounded("refresh", default.refresh, DAY * 3650),
+        refresh_reuse: bounded(
+            "refresh_reuse",
+            default.refresh_reuse,
+            Duration::from_mins(5),
+        ),
+        pushed_request: bounded(
+            "pushed_request",
+            default.pushed_request,
+            Duration::from_mins(10),
+        ),
+        device_code: bounded("device_code", default.device_code, Duration::from_hours(1)),
+        interaction: bounded("interaction", default.interaction, Duration::from_hours(24)),
     }
 }
 

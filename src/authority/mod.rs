@@ -14,5 +14,6 @@ pub mod jobs;
 pub mod keys;
 pub mod manifests;
 pub mod organizations;
+pub mod revocation;
 pub mod sealer;
 pub mod users;

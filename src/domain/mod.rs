@@ -1,5 +1,6 @@
 //! What exists, in the words of the field. Pure: no I/O, no clock, no randomness, no SQL, no HTTP.
 
+pub mod app;
 pub mod change;
 pub mod client;
 pub mod decision;

@@ -11,6 +11,8 @@
 #[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
+pub mod authorization_codes;
+#[cfg(feature = "authority")]
 pub mod batch;
 #[cfg(feature = "authority")]
 pub mod bulk;
@@ -23,6 +25,8 @@ pub mod driver;
 pub mod error;
 #[cfg(feature = "authority")]
 pub mod feed;
+#[cfg(feature = "authority")]
+pub mod grants;
 #[cfg(feature = "authority")]
 pub mod installation;
 #[cfg(feature = "authority")]
@@ -39,6 +43,8 @@ pub mod organizations;
 pub mod permissions;
 pub mod replica;
 pub mod replicated;
+#[cfg(feature = "authority")]
+pub mod revocations;
 #[cfg(feature = "authority")]
 pub mod roles;
 #[cfg(feature = "authority")]
