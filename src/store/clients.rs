@@ -56,12 +56,18 @@ pub struct StoredSecret {
     pub expires_at: Option<Timestamp>,
 }
 
-const SELECT: &str = "SELECT c.id, c.client_id, c.name, k.kind, k.service, k.scopes, \
-     COALESCE(s.state, 'active'), COALESCE(s.token_epoch, 0), c.created_at \
-     FROM oauth_clients c JOIN client_settings k ON k.client_id = c.id \
+/// What [`from_row`] reads, first in the row.
+pub(super) const COLUMNS: &str = "c.id, c.client_id, c.name, k.kind, k.service, k.scopes, \
+     COALESCE(s.state, 'active'), COALESCE(s.token_epoch, 0), c.created_at";
+/// Where [`COLUMNS`] are.
+pub(super) const TABLES: &str = "oauth_clients c JOIN client_settings k ON k.client_id = c.id \
      LEFT JOIN client_states s ON s.client_id = c.id";
 
-fn from_row(row: &Row) -> Result<Client, StoreError> {
+fn select(condition: &str) -> String {
+    format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition}")
+}
+
+pub(super) fn from_row(row: &Row) -> Result<Client, StoreError> {
     let unknown = |column, wanted| StoreError::Inconsistent { column, wanted };
     let kind = match row.text(3)? {
         "operator" => ClientKind::Operator,
@@ -101,7 +107,7 @@ pub fn find_by_identifier(
     tx: &mut dyn Tx,
     identifier: &ClientIdentifier,
 ) -> Result<Option<Client>, StoreError> {
-    let sql = format!("{SELECT} WHERE c.client_id = ?1");
+    let sql = select("c.client_id = ?1");
     tx.rows(&sql, &[identifier.into()])?
         .first()
         .map(from_row)
@@ -110,7 +116,7 @@ pub fn find_by_identifier(
 
 /// The client of this row.
 pub fn find(tx: &mut dyn Tx, id: ClientId) -> Result<Option<Client>, StoreError> {
-    let sql = format!("{SELECT} WHERE c.id = ?1");
+    let sql = select("c.id = ?1");
     tx.rows(&sql, &[id.into()])?
         .first()
         .map(from_row)
@@ -119,7 +125,7 @@ pub fn find(tx: &mut dyn Tx, id: ClientId) -> Result<Option<Client>, StoreError>
 
 /// Clients in order of id, from after `after` on.
 pub fn page(tx: &mut dyn Tx, after: ClientId, limit: i64) -> Result<Vec<Client>, StoreError> {
-    let sql = format!("{SELECT} WHERE c.id > ?1 ORDER BY c.id LIMIT ?2");
+    let sql = select("c.id > ?1 ORDER BY c.id LIMIT ?2");
     tx.rows(&sql, &[after.into(), limit.into()])?
         .iter()
         .map(from_row)

@@ -9,6 +9,8 @@
 //! which tables travel; [`replica`] is the sidecar's copy of them.
 
 #[cfg(feature = "authority")]
+pub mod apps;
+#[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
 pub mod authorization_codes;

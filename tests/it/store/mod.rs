@@ -1,5 +1,6 @@
 //! The store: one suite of behaviours, run on both engines.
 
+mod apps;
 mod bench;
 mod changes;
 mod concurrency;
