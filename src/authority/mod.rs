@@ -12,6 +12,7 @@ pub mod http;
 pub mod init;
 pub mod jobs;
 pub mod keys;
+pub mod login;
 pub mod manifests;
 pub mod organizations;
 pub mod revocation;

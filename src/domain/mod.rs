@@ -11,6 +11,7 @@ pub mod member;
 pub mod names;
 pub mod organization;
 pub mod permission;
+pub mod provider;
 pub mod role;
 pub mod secret;
 pub mod text;

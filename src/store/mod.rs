@@ -9,6 +9,8 @@
 //! which tables travel; [`replica`] is the sidecar's copy of them.
 
 #[cfg(feature = "authority")]
+pub mod accounts;
+#[cfg(feature = "authority")]
 pub mod apps;
 #[cfg(feature = "authority")]
 pub mod audit;
@@ -43,6 +45,8 @@ pub mod migrate;
 pub mod organizations;
 #[cfg(feature = "authority")]
 pub mod permissions;
+#[cfg(feature = "authority")]
+pub mod providers;
 pub mod replica;
 pub mod replicated;
 #[cfg(feature = "authority")]
@@ -51,6 +55,8 @@ pub mod revocations;
 pub mod roles;
 #[cfg(feature = "authority")]
 mod seal;
+#[cfg(feature = "authority")]
+pub mod sessions;
 #[cfg(feature = "authority")]
 pub mod sidecars;
 #[cfg(feature = "authority")]

@@ -1,0 +1,95 @@
+//! The session cookie.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::COOKIE as COOKIE_HEADER;
+
+use crate::authority::app::Authority;
+use crate::crypto::digest::token_digest;
+use crate::domain::PlainToken;
+use crate::store::StoreError;
+use crate::store::sessions::{self, Session};
+
+/// The cookie's name. The prefix makes browsers refuse it with a domain, a path or without `Secure`.
+pub const COOKIE: &str = "__Host-doorward";
+
+/// How often a use is noted.
+const TOUCH_EVERY: Duration = Duration::from_mins(1);
+
+/// The session of a request's cookie, if it has not ended and its user may act. A use is noted at
+/// most once a minute.
+pub async fn current(
+    authority: &Authority,
+    headers: &HeaderMap,
+) -> Result<Option<Session>, StoreError> {
+    let Some(token) = cookie(headers, COOKIE) else {
+        return Ok(None);
+    };
+    let digest = token_digest(&PlainToken::presented(token.to_owned()));
+    let now = authority.clock.now();
+    let found = authority
+        .store
+        .read::<_, StoreError>(move |tx| sessions::find_by_digest(tx, digest, now))
+        .await?;
+    let Some(mut session) = found else {
+        return Ok(None);
+    };
+    if now.since(session.last_seen_at) >= TOUCH_EVERY {
+        let (id, idle) = (session.id, authority.config.lifetimes.session_idle);
+        authority
+            .store
+            .write::<_, StoreError>(move |tx| sessions::touch(tx, id, (now, idle), None))
+            .await?;
+        session.last_seen_at = now;
+        session.idle_expires_at = now.plus(idle);
+    }
+    Ok(Some(session))
+}
+
+/// The `Set-Cookie` of a new session.
+pub fn set_cookie(token: &PlainToken, lifetime: Duration) -> String {
+    format!(
+        "{COOKIE}={}; Path=/; Max-Age={}; Secure; HttpOnly; SameSite=Lax",
+        token.expose(),
+        lifetime.as_secs()
+    )
+}
+
+/// The `Set-Cookie` that takes the session's cookie away.
+pub fn clear_cookie() -> String {
+    format!("{COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax")
+}
+
+/// The value of a cookie that stands there once; several of one name are none.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut found = headers
+        .get_all(COOKIE_HEADER)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    let first = found.next()?;
+    (found.next().is_none() && !first.is_empty()).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_read_from_any_header_and_never_guessed_among_several() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", HeaderValue::from_static("a=1; __Host-doorward=x"));
+        headers.append("cookie", HeaderValue::from_static("b=2;empty="));
+        assert_eq!(cookie(&headers, COOKIE), Some("x"));
+        assert_eq!(cookie(&headers, "b"), Some("2"));
+        assert_eq!(cookie(&headers, "empty"), None);
+        headers.append("cookie", HeaderValue::from_static("b=3"));
+        assert_eq!(cookie(&headers, "b"), None);
+    }
+}
