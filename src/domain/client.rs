@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::names::ServiceName;
 use super::text::checked_text;
 
+/// The scope that names every permission: what a user may do, a token with it may do for them. Only
+/// apps of the house may have it, and of a client's own token it means nothing.
+pub const FULL_SCOPE: &str = "doorward:full";
+
 /// Why a text is not a client identifier or a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {

@@ -19,7 +19,7 @@ pub mod time;
 pub mod user;
 
 pub use change::{Chain, Epoch, FeedName, FreshnessToken, Position, Revision};
-pub use client::{ClientIdentifier, ClientKind, Scope, Scopes};
+pub use client::{ClientIdentifier, ClientKind, FULL_SCOPE, Scope, Scopes};
 pub use decision::{Decision, Freshness};
 pub use ids::{
     AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId, RoleId,

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ClientIdentifier, GrantId, OrganizationId, Scopes, SessionId, Timestamp, UserId,
+    ClientId, ClientIdentifier, GrantId, OrganizationId, Scopes, SessionId, Timestamp, UserId,
 };
 
 /// The `typ` header of an access token (RFC 9068 §2.1). An ID token has another, so one can never
@@ -64,6 +64,9 @@ pub struct AccessTokenClaims {
     /// The client's token epoch, when the subject is a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dw_client_epoch: Option<i64>,
+    /// The client's row: by it a sidecar, which knows no clients' names, finds whether it may act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dw_client: Option<ClientId>,
     /// The one organization it is bound to, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dw_org: Option<OrganizationId>,

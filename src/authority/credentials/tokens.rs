@@ -73,7 +73,7 @@ pub async fn grant(
         sub: client.identifier.to_string(),
         dw_epoch: client.token_epoch,
         dw_client_epoch: None,
-        ..claims(authority, &client.identifier, audience, &scopes, lifetime)
+        ..claims(authority, &client, audience, &scopes, lifetime)
     };
     respond(authority, &claims, lifetime)
 }
@@ -118,7 +118,7 @@ pub async fn for_user(
         sub: user.to_string(),
         dw_epoch: epoch,
         dw_client_epoch: Some(client.token_epoch),
-        ..claims(authority, &client.identifier, issuer, &scopes, lifetime)
+        ..claims(authority, &client, issuer, &scopes, lifetime)
     };
     respond(authority, &claims, lifetime)
 }
@@ -197,7 +197,7 @@ fn audience(authority: &Authority, resources: &[String]) -> Result<String, OAuth
 
 fn claims(
     authority: &Authority,
-    client: &ClientIdentifier,
+    client: &Client,
     audience: String,
     scopes: &Scopes,
     lifetime: Duration,
@@ -211,10 +211,11 @@ fn claims(
         iat: now.unix_seconds(),
         nbf: None,
         jti: BASE64URL_NOPAD.encode(&authority.entropy.id_bits()),
-        client_id: client.clone(),
+        client_id: client.identifier.clone(),
         scope: scopes.to_string(),
         dw_epoch: 0,
         dw_client_epoch: None,
+        dw_client: Some(client.id),
         dw_org: None,
         sid: None,
         gid: None,

@@ -21,6 +21,7 @@ fn claims() -> AccessTokenClaims {
         scope: "doorward:manifest".to_owned(),
         dw_epoch: 0,
         dw_client_epoch: None,
+        dw_client: None,
         dw_org: None,
         sid: None,
         gid: None,

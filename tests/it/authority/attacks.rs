@@ -201,6 +201,7 @@ async fn a_token_bound_to_what_nobody_checks_is_refused(app: TestApp) {
         scope: "doorward:organizations".to_owned(),
         dw_epoch: 0,
         dw_client_epoch: Some(0),
+        dw_client: None,
         dw_org: None,
         sid: None,
         gid: None,
