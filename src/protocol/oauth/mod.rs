@@ -1,5 +1,7 @@
 //! Wire forms of OAuth 2.1: what clients send to the authority's endpoints and what they get.
 
+pub mod authorize;
+pub mod redirect;
 mod token;
 
 pub use token::{
