@@ -76,6 +76,17 @@ pub struct AccessTokenClaims {
     /// The grant it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<GrantId>,
+    /// The key that whoever bears it must prove to have (RFC 9449 §6): with one, it is no bearer
+    /// token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+/// Which key a token is bound to (RFC 7800).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The key's RFC 7638 thumbprint, SHA-256 in base64url.
+    pub jkt: String,
 }
 
 /// Whom a token speaks for.

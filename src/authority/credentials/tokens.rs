@@ -219,6 +219,7 @@ fn claims(
         dw_org: None,
         sid: None,
         gid: None,
+        cnf: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn claims() -> AccessTokenClaims {
         dw_org: None,
         sid: None,
         gid: None,
+        cnf: None,
     }
 }
 

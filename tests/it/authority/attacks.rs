@@ -205,6 +205,7 @@ async fn a_token_bound_to_what_nobody_checks_is_refused(app: TestApp) {
         dw_org: None,
         sid: None,
         gid: None,
+        cnf: None,
     };
     let (organization, session) = (
         app.organization("acme").await,
