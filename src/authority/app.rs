@@ -26,7 +26,7 @@ use super::credentials::limiter::FailureLimiter;
 use super::http;
 use super::init::{InitError, apply_built_in};
 use super::jobs;
-use super::keys::{Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
+use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
 #[derive(Debug)]
@@ -71,8 +71,13 @@ impl Authority {
             check_canary(tx, &ring)?;
             ensure_derivation_secret(tx, &ring, &*entropy)
         })?;
-        let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         let now = clock.now();
+        let stored = store.read_blocking(crate::store::keys::list)?;
+        let missing = keys::missing(&ring, &stored, now)?;
+        if !missing.is_empty() {
+            store.write_blocking(|tx| keys::insert_missing(tx, &missing))?;
+        }
+        let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
         let tasks = Tasks::new();
         let feed = Supplier::open(

@@ -15,6 +15,11 @@ use crate::domain::{
 /// stand in for the other.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
+/// The `typ` header of an ID token (RFC 7519 §5.1).
+pub const ID_TOKEN_TYPE: &str = "JWT";
+/// The `typ` header of a logout token (OpenID Connect Back-Channel Logout §2.4).
+pub const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
+
 /// Who a token is for (`aud`): one text or a list of them (RFC 7519 §4.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -89,6 +94,25 @@ pub struct Confirmation {
     pub jkt: String,
 }
 
+/// What is read of an ID token that comes back as a hint (OpenID Connect Core §3.1.2.1,
+/// RP-Initiated Logout §2): it was ours, however long ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdTokenHint {
+    /// The issuer it names.
+    pub iss: String,
+    /// The user's id.
+    pub sub: String,
+    /// The client it was issued to.
+    pub aud: Audience,
+    /// When it stopped counting.
+    pub exp: i64,
+    /// When it was made.
+    pub iat: i64,
+    /// The login session it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
+}
+
 /// Whom a token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
@@ -122,25 +146,46 @@ impl AccessTokenClaims {
     }
 }
 
-/// A public key (RFC 7517), as far as Doorward makes and reads them: P-256 and Ed25519.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A public key (RFC 7517), as far as Doorward makes and reads them: RSA, P-256 and Ed25519.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jwk {
-    /// `EC` or `OKP`.
+    /// `RSA`, `EC` or `OKP`.
     pub kty: String,
-    /// `P-256` or `Ed25519`.
-    pub crv: String,
-    /// The (first) coordinate, base64url.
-    pub x: String,
+    /// `P-256` or `Ed25519`; RSA has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crv: Option<String>,
+    /// The (first) coordinate of an `EC` or `OKP` key, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<String>,
     /// The second coordinate of an `EC` key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<String>,
+    /// The modulus of an `RSA` key, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<String>,
+    /// The exponent of an `RSA` key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e: Option<String>,
     /// The key's name in token headers.
     pub kid: String,
     /// `sig`.
     #[serde(rename = "use")]
     pub usage: String,
-    /// `ES256` or `EdDSA`.
+    /// `RS256`, `ES256` or `EdDSA`.
     pub alg: String,
+}
+
+impl Jwk {
+    /// A key that signs, without its numbers yet.
+    pub fn signing(kty: &str, alg: &str, kid: String) -> Self {
+        Self {
+            kty: kty.to_owned(),
+            kid,
+            usage: "sig".to_owned(),
+            alg: alg.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A set of public keys: the body of `/.well-known/jwks.json`.
@@ -152,7 +197,8 @@ pub struct JwkSet {
 
 impl fmt::Display for Jwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} `{}`", self.kty, self.crv, self.kid)
+        let kind = self.crv.as_deref().unwrap_or(&self.alg);
+        write!(f, "{} {kind} `{}`", self.kty, self.kid)
     }
 }
 

@@ -61,7 +61,7 @@ pub struct StoredKey {
     pub kid: String,
     /// What it signs.
     pub purpose: KeyPurpose,
-    /// `ES256` or `EdDSA`.
+    /// `RS256`, `ES256` or `EdDSA`.
     pub algorithm: String,
     /// The public half, as JSON.
     pub public_jwk: String,
@@ -73,13 +73,18 @@ pub struct StoredKey {
     pub created_at: Timestamp,
     /// When it signs first.
     pub activates_at: Timestamp,
+    /// When it signed last, once it is retired.
+    pub retires_at: Option<Timestamp>,
+    /// When nothing that it signed counts any more, once it is retired.
+    pub purge_at: Option<Timestamp>,
 }
 
 /// Adds a key.
 pub fn insert(tx: &mut dyn Tx, key: &StoredKey) -> Result<(), StoreError> {
     tx.exec(
         "INSERT INTO signing_keys (kid, purpose, algorithm, public_jwk, sealed_private, state, \
-         created_at, activates_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         created_at, activates_at, retires_at, purge_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         &[
             key.kid.as_str().into(),
             key.purpose.as_str().into(),
@@ -89,6 +94,8 @@ pub fn insert(tx: &mut dyn Tx, key: &StoredKey) -> Result<(), StoreError> {
             key.state.as_str().into(),
             key.created_at.into(),
             key.activates_at.into(),
+            key.retires_at.into(),
+            key.purge_at.into(),
         ],
     )?;
     Ok(())
@@ -98,7 +105,7 @@ pub fn insert(tx: &mut dyn Tx, key: &StoredKey) -> Result<(), StoreError> {
 pub fn list(tx: &mut dyn Tx) -> Result<Vec<StoredKey>, StoreError> {
     tx.rows(
         "SELECT kid, purpose, algorithm, public_jwk, sealed_private, state, created_at, \
-         activates_at FROM signing_keys ORDER BY created_at DESC, kid",
+         activates_at, retires_at, purge_at FROM signing_keys ORDER BY created_at DESC, kid",
         &[],
     )?
     .iter()
@@ -147,5 +154,7 @@ fn from_row(row: &Row) -> Result<StoredKey, StoreError> {
         state,
         created_at: row.time(6)?,
         activates_at: row.time(7)?,
+        retires_at: row.optional_time(8)?,
+        purge_at: row.optional_time(9)?,
     })
 }

@@ -4,27 +4,21 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use zeroize::Zeroizing;
 
 use crate::domain::Timestamp;
 use crate::protocol::jose::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Jwk, JwkSet};
 
-use super::super::digest::sha256;
-use super::KeyError;
+use super::{JwtAlgorithm, JwtSigner, KeyError};
 
 /// How far the clocks of issuer and verifier may differ before a token counts as expired.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 /// Signs access tokens with one P-256 key.
 pub struct AccessTokenSigner {
-    pub(super) key: EncodingKey,
-    header: Header,
-    jwk: Jwk,
-    pkcs8: Zeroizing<Vec<u8>>,
+    pub(super) signer: JwtSigner,
+    header: String,
 }
 
 impl AccessTokenSigner {
@@ -34,10 +28,7 @@ impl AccessTokenSigner {
     ///
     /// [`KeyError::Failed`] if the library has none.
     pub fn generate() -> Result<Self, KeyError> {
-        let der =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                .map_err(|_| KeyError::Failed)?;
-        Self::from_pkcs8(der.as_ref())
+        Self::from_signer(JwtSigner::generate(JwtAlgorithm::Es256)?)
     }
 
     /// Reads what [`Self::to_pkcs8`] wrote.
@@ -46,33 +37,34 @@ impl AccessTokenSigner {
     ///
     /// [`KeyError::Private`] for anything else.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
-            .map_err(|_| KeyError::Private)?;
-        // SEC 1 §2.3.3: 0x04, then both coordinates of 32 bytes.
-        let [0x04, coordinates @ ..] = pair.public_key().as_ref() else {
+        Self::from_signer(JwtSigner::from_pkcs8(JwtAlgorithm::Es256, der)?)
+    }
+
+    /// Over a P-256 key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Private`] if it is of another kind.
+    pub fn from_signer(signer: JwtSigner) -> Result<Self, KeyError> {
+        if signer.algorithm() != JwtAlgorithm::Es256 {
             return Err(KeyError::Private);
-        };
-        let (x, y) = coordinates.split_at_checked(32).ok_or(KeyError::Private)?;
-        let jwk = p256_jwk(x, y);
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
-        header.kid = Some(jwk.kid.clone());
-        Ok(Self {
-            key: EncodingKey::from_ec_der(der),
-            header,
-            jwk,
-            pkcs8: Zeroizing::new(der.to_vec()),
-        })
+        }
+        let header = signer.header(ACCESS_TOKEN_TYPE);
+        Ok(Self { signer, header })
     }
 
     /// The private key as PKCS#8, to be sealed and stored.
-    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
-        self.pkcs8.clone()
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Failed`] if the library refuses.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.signer.to_pkcs8()
     }
 
     /// The public half; its `kid` is the RFC 7638 thumbprint.
     pub const fn jwk(&self) -> &Jwk {
-        &self.jwk
+        self.signer.jwk()
     }
 
     /// Writes and signs a token.
@@ -81,28 +73,13 @@ impl AccessTokenSigner {
     ///
     /// [`KeyError::Failed`] if the library refuses.
     pub fn sign(&self, claims: &AccessTokenClaims) -> Result<String, KeyError> {
-        jsonwebtoken::encode(&self.header, claims, &self.key).map_err(|_| KeyError::Failed)
+        self.signer.sign_under(&self.header, claims)
     }
 }
 
 impl fmt::Debug for AccessTokenSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AccessTokenSigner({})", self.jwk.kid)
-    }
-}
-
-fn p256_jwk(x: &[u8], y: &[u8]) -> Jwk {
-    let (x, y) = (BASE64URL_NOPAD.encode(x), BASE64URL_NOPAD.encode(y));
-    // RFC 7638 §3.2: the required members in order, without white space.
-    let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-    Jwk {
-        kty: "EC".to_owned(),
-        crv: "P-256".to_owned(),
-        x,
-        y: Some(y),
-        kid: BASE64URL_NOPAD.encode(&sha256(canonical.as_bytes())),
-        usage: "sig".to_owned(),
-        alg: "ES256".to_owned(),
+        write!(f, "AccessTokenSigner({})", self.jwk().kid)
     }
 }
 
@@ -165,9 +142,14 @@ impl AccessTokenVerifier {
     /// [`KeyError::Public`] if a P-256 key is damaged.
     pub fn new(set: &JwkSet) -> Result<Self, KeyError> {
         let mut keys = HashMap::new();
-        for jwk in set.keys.iter().filter(|jwk| jwk.crv == "P-256") {
+        for jwk in set
+            .keys
+            .iter()
+            .filter(|jwk| jwk.crv.as_deref() == Some("P-256"))
+        {
+            let x = jwk.x.as_deref().ok_or(KeyError::Public)?;
             let y = jwk.y.as_deref().ok_or(KeyError::Public)?;
-            let key = DecodingKey::from_ec_components(&jwk.x, y).map_err(|_| KeyError::Public)?;
+            let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyError::Public)?;
             keys.insert(jwk.kid.clone(), key);
         }
         // Time and names are compared below, against the caller's clock.
@@ -228,7 +210,7 @@ fn is_access_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
-fn header_error(error: &jsonwebtoken::errors::Error) -> TokenError {
+pub(super) fn header_error(error: &jsonwebtoken::errors::Error) -> TokenError {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
         // `"alg":"none"` and other names the library has never heard of.
@@ -239,7 +221,7 @@ fn header_error(error: &jsonwebtoken::errors::Error) -> TokenError {
     }
 }
 
-fn decode_error(error: &jsonwebtoken::errors::Error) -> TokenError {
+pub(super) fn decode_error(error: &jsonwebtoken::errors::Error) -> TokenError {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
         ErrorKind::InvalidSignature => TokenError::Signature,

@@ -114,13 +114,9 @@ impl FeedPublicKey {
     /// As a JSON Web Key.
     pub fn jwk(&self) -> Jwk {
         Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x: self.to_string(),
-            y: None,
-            kid: self.key_id(),
-            usage: "sig".to_owned(),
-            alg: "EdDSA".to_owned(),
+            crv: Some("Ed25519".to_owned()),
+            x: Some(self.to_string()),
+            ..Jwk::signing("OKP", "EdDSA", self.key_id())
         }
     }
 }

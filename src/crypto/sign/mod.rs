@@ -1,12 +1,14 @@
-//! Signatures: Ed25519 over feed heads, ES256 over access tokens.
+//! Signatures: Ed25519 over feed heads, ES256 over access tokens, RS256 or ES256 over ID tokens.
 
 mod access_token;
 mod error;
 mod feed;
+mod jwt;
 
 pub use access_token::{AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError};
 pub use error::KeyError;
 pub use feed::{FeedPublicKey, FeedSigner};
+pub use jwt::{JwtAlgorithm, JwtSigner, JwtVerifier};
 
 #[cfg(test)]
 mod tests;

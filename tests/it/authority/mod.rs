@@ -25,6 +25,7 @@ mod access;
 mod attacks;
 mod credentials;
 mod http;
+mod keys;
 mod manifest_http;
 mod manifests;
 mod members;

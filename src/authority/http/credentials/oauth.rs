@@ -11,7 +11,7 @@ use axum::{Json, Router};
 
 use crate::authority::app::Authority;
 use crate::authority::credentials::tokens::{self, TokenRefused};
-use crate::protocol::jose::JwkSet;
+use crate::authority::keys::JWKS_CACHE_CONTROL;
 use crate::protocol::oauth::{
     FORM, Metadata, OAuthError, OAuthErrorCode, TokenResponse, parse_token_request,
 };
@@ -48,10 +48,13 @@ async fn token(
     Ok(Uncached(tokens::grant(&authority, request).await?))
 }
 
-/// `GET /.well-known/jwks.json`: the keys of access tokens.
+/// `GET /.well-known/jwks.json`: the keys of access and ID tokens.
 async fn jwks(State(authority): State<Arc<Authority>>) -> impl IntoResponse {
-    let keys: JwkSet = authority.keys.public().clone();
-    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(keys))
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, JWKS_CACHE_CONTROL),
+    ];
+    (headers, authority.keys.jwks())
 }
 
 /// `GET /.well-known/oauth-authorization-server`: what works, and nothing else.

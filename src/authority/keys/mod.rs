@@ -1,0 +1,11 @@
+//! The authority's keys: the ring that seals, and what is sealed under it.
+
+mod error;
+mod ring;
+mod set;
+mod stored;
+
+pub use error::KeysError;
+pub use ring::{check_canary, create_ring, ensure_derivation_secret, plant_canary, read_ring};
+pub use set::{JWKS_CACHE_CONTROL, Keys};
+pub use stored::{generate, insert_missing, missing, reseal};
