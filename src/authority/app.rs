@@ -27,6 +27,7 @@ use super::http;
 use super::init::{InitError, apply_built_in};
 use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
+use super::outbound::{Outbound, OutboundSetupError};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Authority {
     pub keys: Arc<Keys>,
     /// The configuration.
     pub config: Arc<Config>,
+    /// Requests to others.
+    pub outbound: Arc<Outbound>,
     /// The change feed.
     pub feed: Arc<Supplier>,
     /// Counts wrong secrets.
@@ -91,6 +94,7 @@ impl Authority {
             feed,
             failures: FailureLimiter::new(&clock),
             access: Arc::new(Access::new()?),
+            outbound: Arc::new(Outbound::new(config.outbound.clone())?),
             keys: Arc::new(keys),
             config: Arc::new(config),
             tasks,
@@ -167,6 +171,9 @@ pub enum StartError {
     /// The platform's rules.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The client for requests to others.
+    #[error(transparent)]
+    Outbound(#[from] OutboundSetupError),
     /// The runtime.
     #[error("the runtime failed")]
     Runtime(#[source] io::Error),

@@ -13,11 +13,16 @@ use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::store::StoreConfig;
 
+use super::outbound::OutboundConfig;
+
 /// Prefix of the environment variables.
 pub const VARIABLES: &str = "DOORWARD_AUTHORITY";
 
 const DEFAULT_ISSUER: &str = "http://127.0.0.1:7180";
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7180";
+
+/// A request that waits for others must still end before its own time is over.
+const OUTBOUND_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How the authority runs.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ pub struct Config {
     pub resources: Vec<String>,
     /// How long what it issues lives.
     pub lifetimes: Lifetimes,
+    /// The requests that it makes.
+    pub outbound: OutboundConfig,
     /// How it logs.
     pub log_format: LogFormat,
     /// What it logs.
@@ -125,6 +132,7 @@ impl Config {
             },
             resources: Vec::new(),
             lifetimes: Lifetimes::default(),
+            outbound: OutboundConfig::default(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
         }
@@ -150,6 +158,7 @@ impl Config {
             .collect();
         let store = reader.section("store", |store| read_store(store, defaults.store));
         let lifetimes = reader.section("lifetimes", read_lifetimes);
+        let outbound = reader.section("outbound", read_outbound);
         let (log_format, log_filter) = reader.section("log", |log| {
             (
                 log.or("format", defaults.log_format),
@@ -168,6 +177,7 @@ impl Config {
             store,
             resources,
             lifetimes,
+            outbound,
             log_format,
             log_filter,
         }
@@ -199,6 +209,23 @@ fn read_store(reader: &mut Reader<'_>, default: StoreConfig) -> StoreConfig {
 }
 
 const DAY: Duration = Duration::from_hours(24);
+
+fn read_outbound(reader: &mut Reader<'_>) -> OutboundConfig {
+    let default = OutboundConfig::default();
+    let timeout = reader.duration("timeout", default.timeout);
+    if timeout.is_zero() || timeout > OUTBOUND_TIME_MAX {
+        let most = OUTBOUND_TIME_MAX.as_secs();
+        reader.mistake(
+            "timeout",
+            format!("at least 1s and at most {most}s is wanted"),
+        );
+    }
+    OutboundConfig {
+        allow_hosts: reader.list("allow_hosts"),
+        ca_file: reader.path("ca_file"),
+        timeout,
+    }
+}
 
 fn read_lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
     let default = Lifetimes::default();

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod login;
 pub mod manifests;
 pub mod organizations;
+pub mod outbound;
 pub mod revocation;
 pub mod sealer;
 pub mod users;
