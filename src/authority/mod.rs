@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod keys;
 pub mod login;
 pub mod manifests;
+pub mod oauth;
 pub mod organizations;
 pub mod outbound;
 pub mod revocation;

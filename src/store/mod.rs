@@ -25,6 +25,8 @@ pub mod capture;
 #[cfg(feature = "authority")]
 pub mod clients;
 #[cfg(feature = "authority")]
+pub mod consents;
+#[cfg(feature = "authority")]
 pub mod driver;
 pub mod error;
 #[cfg(feature = "authority")]
@@ -35,6 +37,8 @@ pub mod grants;
 pub mod installation;
 #[cfg(feature = "authority")]
 pub mod keys;
+#[cfg(feature = "authority")]
+pub mod logout_outbox;
 #[cfg(feature = "authority")]
 pub mod manifests;
 #[cfg(feature = "authority")]
@@ -47,6 +51,8 @@ pub mod organizations;
 pub mod permissions;
 #[cfg(feature = "authority")]
 pub mod providers;
+#[cfg(feature = "authority")]
+pub mod pushed_requests;
 pub mod replica;
 pub mod replicated;
 #[cfg(feature = "authority")]

@@ -1,6 +1,7 @@
 //! The store: one suite of behaviours, run on both engines.
 
 mod apps;
+mod authorization;
 mod bench;
 mod changes;
 mod concurrency;

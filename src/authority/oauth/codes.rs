@@ -1,0 +1,201 @@
+//! Authorization codes: given out in one transaction with the grant they stand for.
+
+use serde_json::json;
+
+use crate::authority::app::Authority;
+use crate::crypto::digest::token_digest;
+use crate::domain::app::{GrantType, RefreshBinding};
+use crate::domain::user::UserState;
+use crate::domain::{GrantId, OrganizationId, PlainToken, Scopes, Timestamp};
+use crate::protocol::oauth::authorize::{AuthorizeError, AuthorizeErrorCode};
+use crate::store::apps::App;
+use crate::store::audit::{self, AuditEntry};
+use crate::store::authorization_codes::{self, NewCode};
+use crate::store::clients::{self, ClientState};
+use crate::store::grants::{self, Grant};
+use crate::store::sessions::{self, Session};
+use crate::store::{StoreError, Tx, consents, members, pushed_requests, users};
+
+use super::interaction::Interaction;
+
+/// What secret scanners and people know a code by.
+const PREFIX: &str = "dwa_";
+
+/// A code to be given out.
+pub(super) struct Issue<'a> {
+    pub(super) interaction: &'a Interaction,
+    pub(super) session: &'a Session,
+    pub(super) app: &'a App,
+    pub(super) scope: Scopes,
+    pub(super) organization: Option<OrganizationId>,
+    /// Whether the user has just agreed to the scopes, so that it is remembered.
+    pub(super) consented: bool,
+}
+
+/// Everything that one transaction writes. Minted before it: it may run twice.
+struct Rows {
+    grant: Grant,
+    code: NewCode,
+    entry: AuditEntry,
+    pushed: Option<crate::domain::TokenDigest>,
+    consented: bool,
+}
+
+/// Gives out a code.
+///
+/// # Errors
+///
+/// The inner one is for the client: what was looked at before the transaction is no longer so.
+pub(super) async fn issue(
+    authority: &Authority,
+    issue: Issue<'_>,
+) -> Result<Result<PlainToken, AuthorizeError>, StoreError> {
+    let code = PlainToken::from_random(PREFIX, authority.entropy.token_bits());
+    let rows = rows(authority, &issue, &code);
+    let written = authority.store.write::<_, NotIssued>(move |tx| {
+        if let Some(error) = stale(tx, &rows)? {
+            return Err(NotIssued::Stale(error));
+        }
+        grants::insert(tx, &rows.grant)?;
+        authorization_codes::insert(tx, &rows.code)?;
+        if rows.consented {
+            let grant = &rows.grant;
+            let now = grant.created_at;
+            consents::grant(tx, grant.user_id, grant.client_id, &grant.scope, now)?;
+        }
+        audit::record(tx, &rows.entry)?;
+        Ok(())
+    });
+    match written.await {
+        Ok(_) => Ok(Ok(code)),
+        Err(NotIssued::Stale(error)) => Ok(Err(error)),
+        Err(NotIssued::Store(error)) => Err(error),
+    }
+}
+
+/// Rolls the transaction back.
+enum NotIssued {
+    Stale(AuthorizeError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotIssued {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
+    let now = authority.clock.now();
+    let (app, session, request) = (issue.app, issue.session, &issue.interaction.request);
+    let grant = Grant {
+        id: GrantId::mint(now, authority.entropy.id_bits()),
+        client_id: app.client.id,
+        user_id: session.user_id,
+        session_id: Some(session.id),
+        binding: app.refresh_binding,
+        organization_id: issue.organization,
+        scope: issue.scope.clone(),
+        resources: request.resources.clone(),
+        authenticated_at: session.authenticated_at,
+        amr: session.amr.clone(),
+        acr: session.acr.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: expiry(authority, app, session, now),
+        revoked_at: None,
+    };
+    let new_code = NewCode {
+        id: authority.mint_uuid(),
+        digest: token_digest(code),
+        client_id: app.client.id,
+        user_id: session.user_id,
+        redirect_uri: request.redirect_uri.clone(),
+        code_challenge: request.code_challenge.clone(),
+        grant_id: grant.id,
+        nonce: request.nonce.clone(),
+        expires_at: now.plus(authority.config.lifetimes.code),
+        created_at: now,
+    };
+    let entry = authority.audit(
+        format!("user:{}", session.user_id),
+        "grant.created",
+        format!("grant:{}", grant.id),
+        json!({
+            "client": app.client.identifier,
+            "scope": grant.scope.to_string(),
+            "session": session.id,
+            "organization": grant.organization_id,
+            "consented": issue.consented,
+        }),
+    );
+    Rows {
+        grant,
+        code: new_code,
+        entry,
+        pushed: issue.interaction.pushed_digest(),
+        consented: issue.consented,
+    }
+}
+
+/// A grant ends with the session it came from, unless its refresh tokens are to outlive it. It lives
+/// as long as that also when there are none: who is told of the session's end is known by it.
+fn expiry(authority: &Authority, app: &App, session: &Session, now: Timestamp) -> Timestamp {
+    let refreshes = app.grant_types.contains(GrantType::RefreshToken);
+    if refreshes && app.refresh_binding == RefreshBinding::Standalone {
+        let refresh = now.plus(authority.config.lifetimes.refresh);
+        session.expires_at.max(refresh)
+    } else {
+        session.expires_at
+    }
+}
+
+/// What has changed since the request was looked at.
+fn stale(tx: &mut dyn Tx, rows: &Rows) -> Result<Option<AuthorizeError>, StoreError> {
+    let (grant, now) = (&rows.grant, rows.grant.created_at);
+    let error = |code, description| Ok(Some(AuthorizeError::new(code, description)));
+    let client = clients::find(tx, grant.client_id)?;
+    if client.is_none_or(|client| client.state != ClientState::Active) {
+        return error(
+            AuthorizeErrorCode::UnauthorizedClient,
+            "the app may not act any more",
+        );
+    }
+    let session = match grant.session_id {
+        Some(id) => sessions::find(tx, id)?,
+        None => None,
+    };
+    let lives = session.is_some_and(|session| {
+        now < session.expires_at
+            && now < session.idle_expires_at
+            && session.user_id == grant.user_id
+    });
+    let active = matches!(
+        users::find_state(tx, grant.user_id)?,
+        Some((UserState::Active, _))
+    );
+    if !lives || !active {
+        return error(
+            AuthorizeErrorCode::LoginRequired,
+            "the login has ended meanwhile",
+        );
+    }
+    if let Some(organization) = grant.organization_id
+        && members::find(tx, organization, grant.user_id)?.is_none()
+    {
+        return error(
+            AuthorizeErrorCode::AccessDenied,
+            "the user is not a member of `organization`",
+        );
+    }
+    if let Some(pushed) = rows.pushed
+        && !pushed_requests::consume(tx, pushed)?
+    {
+        return error(
+            AuthorizeErrorCode::InvalidRequest,
+            "`request_uri` was used before",
+        );
+    }
+    Ok(None)
+}
