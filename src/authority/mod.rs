@@ -3,6 +3,7 @@
 pub mod access;
 pub mod app;
 pub mod arguments;
+pub mod attempts;
 pub mod change;
 pub mod config;
 pub mod control;
@@ -10,6 +11,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod http;
 pub mod init;
+pub mod invitations;
 pub mod jobs;
 pub mod keys;
 pub mod login;

@@ -3,6 +3,7 @@
 pub mod authzen;
 pub mod credentials;
 pub mod feed;
+pub mod invitations;
 pub mod jose;
 pub mod manifest;
 pub mod oauth;

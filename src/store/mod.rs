@@ -13,6 +13,8 @@ pub mod accounts;
 #[cfg(feature = "authority")]
 pub mod apps;
 #[cfg(feature = "authority")]
+pub mod attempts;
+#[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
 pub mod authorization_codes;
@@ -36,7 +38,10 @@ pub mod grants;
 #[cfg(feature = "authority")]
 pub mod installation;
 #[cfg(feature = "authority")]
+pub mod invitations;
+#[cfg(feature = "authority")]
 pub mod keys;
+pub mod leases;
 #[cfg(feature = "authority")]
 pub mod logout_outbox;
 #[cfg(feature = "authority")]

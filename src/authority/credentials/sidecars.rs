@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::authority::access::Denied;
 use crate::authority::app::Authority;
+use crate::authority::attempts::{self, JOIN_TOKEN};
 use crate::crypto::digest::token_digest;
 use crate::domain::{ClientKind, PlainToken, SidecarId, Timestamp};
 use crate::protocol::credentials::{JOIN_TOKEN_PREFIX, JoinToken};
@@ -153,11 +154,10 @@ pub async fn enroll(
             secret,
         }),
         Err(SidecarsError::JoinToken) => {
-            authority
-                .failures
-                .failed(JOIN_TOKEN_PREFIX)
-                .map_err(SidecarsError::TooMany)?;
-            Err(SidecarsError::JoinToken)
+            match attempts::slowed(authority, JOIN_TOKEN, JOIN_TOKEN_PREFIX).await? {
+                Some(wait) => Err(SidecarsError::TooMany(wait)),
+                None => Err(SidecarsError::JoinToken),
+            }
         }
         Err(error) => Err(error),
     }

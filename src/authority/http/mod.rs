@@ -9,6 +9,7 @@ pub mod credentials;
 mod envelope;
 pub mod error;
 pub mod feed;
+pub mod invitations;
 pub mod json;
 pub mod manifests;
 pub mod organizations;

@@ -296,7 +296,7 @@ fn of_owner(error: OrganizationsError) -> HttpError {
 }
 
 /// A refusal of something that the body names.
-fn in_body(error: OrganizationsError) -> HttpError {
+pub(super) fn in_body(error: OrganizationsError) -> HttpError {
     let pointer = match &error {
         OrganizationsError::UnknownUser(_) => "/user",
         OrganizationsError::UnknownRole(_) => "/role",

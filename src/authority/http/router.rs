@@ -21,7 +21,7 @@ use crate::store::{StoreError, feed};
 use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
-use super::{credentials, feed as feed_routes, manifests, organizations, users};
+use super::{credentials, feed as feed_routes, invitations, manifests, organizations, users};
 
 /// The authority's HTTP API.
 pub fn router(authority: Arc<Authority>) -> Router {
@@ -35,6 +35,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/metrics", get(metrics))
         .merge(credentials::routes())
         .merge(feed_routes::routes())
+        .merge(invitations::routes())
         .merge(manifests::routes())
         .merge(organizations::routes())
         .merge(users::routes())

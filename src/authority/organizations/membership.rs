@@ -163,7 +163,7 @@ fn join(
 }
 
 /// The role, if the actor may give it to this member now.
-pub(super) fn givable(
+pub(in crate::authority) fn givable(
     tx: &mut dyn Tx,
     change: &Change,
     named: &RoleKey,

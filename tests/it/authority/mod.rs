@@ -23,8 +23,10 @@ macro_rules! on_both_engines {
 
 mod access;
 mod attacks;
+mod attempts;
 mod credentials;
 mod http;
+mod invitations;
 mod keys;
 mod manifest_http;
 mod manifests;
