@@ -13,6 +13,7 @@ use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::store::StoreConfig;
 
+use super::brand::Brand;
 use super::outbound::OutboundConfig;
 
 /// Prefix of the environment variables.
@@ -43,6 +44,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// The requests that it makes.
     pub outbound: OutboundConfig,
+    /// How its pages introduce themselves.
+    pub brand: Brand,
     /// How it logs.
     pub log_format: LogFormat,
     /// What it logs.
@@ -133,6 +136,7 @@ impl Config {
             resources: Vec::new(),
             lifetimes: Lifetimes::default(),
             outbound: OutboundConfig::default(),
+            brand: Brand::default(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
         }
@@ -159,6 +163,7 @@ impl Config {
         let store = reader.section("store", |store| read_store(store, defaults.store));
         let lifetimes = reader.section("lifetimes", read_lifetimes);
         let outbound = reader.section("outbound", read_outbound);
+        let brand = reader.section("brand", Brand::read);
         let (log_format, log_filter) = reader.section("log", |log| {
             (
                 log.or("format", defaults.log_format),
@@ -178,6 +183,7 @@ impl Config {
             resources,
             lifetimes,
             outbound,
+            brand,
             log_format,
             log_filter,
         }

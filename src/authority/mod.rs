@@ -4,6 +4,7 @@ pub mod access;
 pub mod app;
 pub mod arguments;
 pub mod attempts;
+pub mod brand;
 pub mod change;
 pub mod config;
 pub mod control;

@@ -13,6 +13,7 @@ pub mod invitations;
 pub mod json;
 pub mod manifests;
 pub mod organizations;
+pub mod pages;
 mod router;
 pub mod users;
 

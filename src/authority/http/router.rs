@@ -13,7 +13,6 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::authority::app::Authority;
-use crate::protocol::problem::Problem;
 use crate::runtime::limits::BODY_BYTES;
 use crate::runtime::telemetry;
 use crate::store::{StoreError, feed};
@@ -21,7 +20,9 @@ use crate::store::{StoreError, feed};
 use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
-use super::{credentials, feed as feed_routes, invitations, manifests, organizations, users};
+use super::{
+    credentials, feed as feed_routes, invitations, manifests, organizations, pages, users,
+};
 
 /// The authority's HTTP API.
 pub fn router(authority: Arc<Authority>) -> Router {
@@ -39,15 +40,12 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(manifests::routes())
         .merge(organizations::routes())
         .merge(users::routes())
-        .fallback(no_route)
+        .merge(pages::routes::routes())
+        .fallback(pages::routes::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&authority), envelope))
         .with_state(authority)
-}
-
-async fn no_route() -> HttpError {
-    Problem::not_found("no route has this path").into()
 }
 
 /// `GET /healthz`: the process answers.

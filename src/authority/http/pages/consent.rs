@@ -1,0 +1,126 @@
+//! The page on which people allow an app to act for them.
+
+use askama::Template;
+
+use crate::authority::brand::Brand;
+
+use super::frame::Frame;
+use super::html::Html;
+use super::locale::Locale;
+use super::words::Words;
+
+/// Consent: what an app asks for, and the buttons `decision=allow` and `decision=deny` of one form.
+#[derive(Debug, Clone)]
+pub struct ConsentPage {
+    /// Where the form goes: `/consent`.
+    pub action: String,
+    /// The sealed interaction, for the hidden field `request`.
+    pub request: String,
+    /// The token for the hidden field `csrf`.
+    pub csrf: String,
+    /// The app.
+    pub app: AppCard,
+    /// Who is signed in.
+    pub account: AccountCard,
+    /// What it asks for, in the order to show.
+    pub scopes: Vec<ScopeLine>,
+    /// The organization that it will be bound to.
+    pub organization: Option<String>,
+    /// Where the answer goes: the app's redirect URI, whole.
+    pub redirect_uri: String,
+    /// A path that leads to the sign-in page for somebody else.
+    pub switch_account: Option<String>,
+}
+
+/// An app as people see it.
+#[derive(Debug, Clone, Default)]
+pub struct AppCard {
+    /// Its name.
+    pub name: String,
+    /// Its logo.
+    pub logo_uri: Option<String>,
+    /// Its home page.
+    pub client_uri: Option<String>,
+    /// Its privacy policy.
+    pub policy_uri: Option<String>,
+    /// Its terms of service.
+    pub tos_uri: Option<String>,
+    /// Whether it registered itself: nobody here has looked at it.
+    pub unverified: bool,
+}
+
+/// A person as the pages show them.
+#[derive(Debug, Clone, Default)]
+pub struct AccountCard {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: Option<String>,
+    /// A picture.
+    pub avatar_url: Option<String>,
+}
+
+/// A scope that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeLine {
+    /// Its name on the wire.
+    pub scope: String,
+    /// What its service says that it allows. Scopes of the standards have texts here.
+    pub description: Option<String>,
+    /// Whether it was allowed before.
+    pub granted: bool,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct View<'a> {
+    frame: Frame<'a>,
+    page: &'a ConsentPage,
+}
+
+impl View<'_> {
+    /// The host that the answer goes to, or the app's own scheme.
+    fn destination(&self) -> String {
+        let uri = &self.page.redirect_uri;
+        let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+        match rest.strip_prefix("//") {
+            Some(rest) => rest
+                .split(['/', '?', '#'])
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            None => format!("{scheme}:"),
+        }
+    }
+
+    fn scope_text<'s>(&self, line: &'s ScopeLine) -> &'s str {
+        scope_text(self.frame.words, line)
+    }
+}
+
+/// What a scope allows, for people: a text of ours, its service's, or its name.
+pub(super) fn scope_text<'s>(words: &Words, line: &'s ScopeLine) -> &'s str {
+    match line.scope.as_str() {
+        "openid" => words.scope_openid.as_str(),
+        "profile" => words.scope_profile.as_str(),
+        "email" => words.scope_email.as_str(),
+        "offline_access" => words.scope_offline.as_str(),
+        "doorward:organizations" => words.scope_organizations.as_str(),
+        scope => line.description.as_deref().unwrap_or(scope),
+    }
+}
+
+impl ConsentPage {
+    /// The page. Its form leads on to the app.
+    pub fn render(&self, locale: Locale, brand: &Brand) -> Html {
+        let view = View {
+            frame: Frame::new(locale, brand),
+            page: self,
+        };
+        Html::of(&view, locale)
+            .with_images(brand.logo_uri())
+            .with_images(self.app.logo_uri.as_deref())
+            .with_images(self.account.avatar_url.as_deref())
+            .with_forms([self.redirect_uri.as_str()])
+    }
+}
