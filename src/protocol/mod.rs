@@ -7,5 +7,6 @@ pub mod invitations;
 pub mod jose;
 pub mod manifest;
 pub mod oauth;
+pub mod oidc;
 pub mod organizations;
 pub mod problem;

@@ -58,6 +58,8 @@ pub mod permissions;
 pub mod providers;
 #[cfg(feature = "authority")]
 pub mod pushed_requests;
+#[cfg(feature = "authority")]
+pub mod refresh_tokens;
 pub mod replica;
 pub mod replicated;
 #[cfg(feature = "authority")]
@@ -74,6 +76,8 @@ pub mod sidecars;
 mod transact;
 #[cfg(feature = "authority")]
 pub mod transient;
+#[cfg(feature = "authority")]
+pub mod used_jtis;
 #[cfg(feature = "authority")]
 pub mod users;
 pub mod value;
@@ -110,4 +114,6 @@ pub enum Lock {
     Service(crate::domain::ServiceName),
     /// A client: its secrets and state.
     Client(crate::domain::ClientId),
+    /// A grant: one live refresh token.
+    Grant(crate::domain::GrantId),
 }

@@ -27,6 +27,8 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("refresh_tokens", "id", "expires_at"),
     Transient::new("refresh_token_tombstones", "token_hash", "purge_at"),
     Transient::new("grants", "id", "expires_at"),
+    // The hash covers the issuer too: it is a key of its own.
+    Transient::new("used_jtis", "jti_hash", "purge_at"),
     Transient::new("pushed_requests", "uri_hash", "expires_at"),
     Transient::new("device_codes", "device_code_hash", "expires_at"),
     Transient::new("logout_outbox", "id", "expires_at"),

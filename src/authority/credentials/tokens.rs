@@ -7,28 +7,21 @@ use serde_json::json;
 
 use crate::authority::app::Authority;
 use crate::authority::init::LOCAL_CLIENT;
-use crate::crypto::digest::{sha256, token_digest};
+use crate::authority::oauth::dpop::ProvenKey;
+use crate::authority::oauth::{AuthenticatedClient, Refused};
 use crate::crypto::sign::KeyError;
 use crate::domain::user::UserState;
-use crate::domain::{ClientIdentifier, ClientKind, Scope, Scopes, Timestamp, TokenDigest, UserId};
-use crate::protocol::jose::{AccessTokenClaims, Audience};
-use crate::protocol::oauth::{
-    Grant, OAuthError, OAuthErrorCode, PresentedCredentials, TokenRequest, TokenResponse,
-};
-use crate::store::clients::{Client, ClientState, StoredSecret};
+use crate::domain::{ClientIdentifier, ClientKind, Scope, Scopes, UserId};
+use crate::protocol::jose::{AccessTokenClaims, Audience, Confirmation};
+use crate::protocol::oauth::{OAuthError, OAuthErrorCode, TokenResponse};
+use crate::store::clients::{Client, ClientState};
 use crate::store::{StoreError, clients, users};
 
 use super::Doer;
 
-/// Why no token is given out.
+/// Why the host gives no token out.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenRefused {
-    /// What the client is told.
-    #[error(transparent)]
-    OAuth(#[from] OAuthError),
-    /// Too many wrong secrets for this name.
-    #[error("too many failed attempts")]
-    TooMany(Duration),
     /// No such user, or one who may not act.
     #[error("there is no active user `{0}`")]
     User(UserId),
@@ -43,39 +36,29 @@ pub enum TokenRefused {
     Store(#[from] StoreError),
 }
 
-/// Answers a request to the token endpoint.
+/// A client's own token (RFC 6749 §4.4).
 ///
 /// # Errors
 ///
-/// [`TokenRefused::OAuth`] in the words of RFC 6749: an unknown client, a wrong or expired secret
-/// and a retired client look the same and take the same time.
-pub async fn grant(
+/// `invalid_scope` and `invalid_target` for what the client may not have.
+pub(in crate::authority) fn client_credentials(
     authority: &Authority,
-    request: TokenRequest,
-) -> Result<TokenResponse, TokenRefused> {
-    let Grant::ClientCredentials = request.grant;
-    let Some(client) = prove(authority, &request.credentials).await? else {
-        metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
-        authority
-            .failures
-            .failed(&request.credentials.client_id)
-            .map_err(TokenRefused::TooMany)?;
-        return Err(OAuthError::invalid_client().into());
-    };
-    if client.kind == ClientKind::App {
-        let description = "the client may not ask for tokens of its own";
-        return Err(OAuthError::new(OAuthErrorCode::UnauthorizedClient, description).into());
-    }
-    let scopes = granted(&client, request.scope)?;
-    let audience = audience(authority, &request.resources)?;
+    AuthenticatedClient { client, .. }: &AuthenticatedClient,
+    scope: Option<Scopes>,
+    resources: &[String],
+    key: Option<ProvenKey>,
+) -> Result<TokenResponse, Refused> {
+    let scopes = granted(client, scope)?;
+    let audience = audience(authority, resources)?;
     let lifetime = authority.config.lifetimes.access;
     let claims = AccessTokenClaims {
         sub: client.identifier.to_string(),
         dw_epoch: client.token_epoch,
         dw_client_epoch: None,
-        ..claims(authority, &client, audience, &scopes, lifetime)
+        cnf: key.map(|key| Confirmation { jkt: key.jkt }),
+        ..claims(authority, client, audience, &scopes, lifetime)
     };
-    respond(authority, &claims, lifetime)
+    Ok(respond(authority, &claims, lifetime)?)
 }
 
 /// Mints a token for a user, on the host: until login exists, this is how a person gets one.
@@ -120,61 +103,13 @@ pub async fn for_user(
         dw_client_epoch: Some(client.token_epoch),
         ..claims(authority, &client, issuer, &scopes, lifetime)
     };
-    respond(authority, &claims, lifetime)
-}
-
-/// The client whose credentials these are, if they are right.
-async fn prove(
-    authority: &Authority,
-    presented: &PresentedCredentials,
-) -> Result<Option<Client>, StoreError> {
-    let now = authority.clock.now();
-    let digest = token_digest(&presented.secret);
-    let identifier = presented.client_id.parse::<ClientIdentifier>().ok();
-    let named = identifier.is_some();
-    let (client, secrets) = authority
-        .store
-        .read(move |tx| {
-            // A name that cannot be one is looked up all the same: it takes the same time.
-            let looked_up = match &identifier {
-                Some(identifier) => identifier,
-                None => &nobody()?,
-            };
-            let client = clients::find_by_identifier(tx, looked_up)?;
-            let id = client
-                .as_ref()
-                .map_or(crate::domain::ClientId::from_u128(0), |client| client.id);
-            Ok::<_, StoreError>((client, clients::secrets(tx, id)?))
-        })
-        .await?;
-    let right = matches_one(&digest, &secrets, now) & named;
-    Ok(client.filter(|client| right && client.state == ClientState::Active))
-}
-
-fn nobody() -> Result<ClientIdentifier, StoreError> {
-    "nobody"
-        .parse()
-        .map_err(|_| StoreError::Other("`nobody` is a client id".to_owned()))
-}
-
-/// Compares with as many hashes as a client can have, each in constant time.
-fn matches_one(digest: &TokenDigest, secrets: &[StoredSecret], now: Timestamp) -> bool {
-    let none = StoredSecret {
-        digest: TokenDigest::from_bytes(sha256(b"")),
-        expires_at: Some(Timestamp::EPOCH),
-    };
-    let mut right = false;
-    for index in 0..secrets.len().max(2) {
-        let secret = secrets.get(index).unwrap_or(&none);
-        let live = secret.expires_at.is_none_or(|until| now < until);
-        right |= (secret.digest == *digest) & live;
-    }
-    right
+    Ok(respond(authority, &claims, lifetime)?)
 }
 
 fn granted(client: &Client, asked: Option<Scopes>) -> Result<Scopes, OAuthError> {
-    let scopes = asked.unwrap_or_else(|| client.scopes.clone());
-    if scopes.is_subset(&client.scopes) {
+    let own = own_scopes(client);
+    let scopes = asked.unwrap_or_else(|| own.clone());
+    if scopes.is_subset(&own) {
         Ok(scopes)
     } else {
         Err(OAuthError::new(
@@ -182,6 +117,23 @@ fn granted(client: &Client, asked: Option<Scopes>) -> Result<Scopes, OAuthError>
             "`scope` names a scope that the client may not have",
         ))
     }
+}
+
+/// What a client may have without anybody: of an app's scopes, those that are about no user.
+fn own_scopes(client: &Client) -> Scopes {
+    const OF_USERS: [&str; 5] = ["openid", "profile", "email", "offline_access", "doorward:"];
+    let of_user = |scope: &Scope| {
+        client.kind == ClientKind::App
+            && OF_USERS.iter().any(|word| {
+                scope.as_str() == *word || (word.ends_with(':') && scope.as_str().starts_with(word))
+            })
+    };
+    client
+        .scopes
+        .iter()
+        .filter(|scope| !of_user(scope))
+        .cloned()
+        .collect()
 }
 
 fn audience(authority: &Authority, resources: &[String]) -> Result<String, OAuthError> {
@@ -227,12 +179,15 @@ fn respond(
     authority: &Authority,
     claims: &AccessTokenClaims,
     lifetime: Duration,
-) -> Result<TokenResponse, TokenRefused> {
+) -> Result<TokenResponse, KeyError> {
+    let bound = claims.cnf.is_some();
     Ok(TokenResponse {
         access_token: authority.keys.sign(claims)?,
-        token_type: "Bearer".to_owned(),
+        token_type: if bound { "DPoP" } else { "Bearer" }.to_owned(),
         expires_in: lifetime.as_secs(),
         scope: claims.scope.clone(),
+        refresh_token: None,
+        id_token: None,
     })
 }
 
@@ -242,35 +197,4 @@ pub fn user_scopes() -> Scopes {
         .parse::<Scope>()
         .into_iter()
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_counts_until_its_end_and_no_other_counts() {
-        let digest = |byte| TokenDigest::from_bytes([byte; 32]);
-        let now = Timestamp::from_unix_seconds(100);
-        let secrets = [
-            StoredSecret {
-                digest: digest(1),
-                expires_at: None,
-            },
-            StoredSecret {
-                digest: digest(2),
-                expires_at: Some(Timestamp::from_unix_seconds(101)),
-            },
-            StoredSecret {
-                digest: digest(3),
-                expires_at: Some(now),
-            },
-        ];
-        assert!(matches_one(&digest(1), &secrets, now));
-        assert!(matches_one(&digest(2), &secrets, now));
-        assert!(!matches_one(&digest(3), &secrets, now));
-        assert!(!matches_one(&digest(4), &secrets, now));
-        let empty = TokenDigest::from_bytes(sha256(b""));
-        assert!(!matches_one(&empty, &[], now), "no secret opens nothing");
-    }
 }

@@ -12,6 +12,7 @@ pub mod feed;
 pub mod invitations;
 pub mod json;
 pub mod manifests;
+mod oauth;
 pub mod organizations;
 pub mod pages;
 mod router;

@@ -21,7 +21,7 @@ use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
 use super::{
-    credentials, feed as feed_routes, invitations, manifests, organizations, pages, users,
+    credentials, feed as feed_routes, invitations, manifests, oauth, organizations, pages, users,
 };
 
 /// The authority's HTTP API.
@@ -38,6 +38,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(feed_routes::routes())
         .merge(invitations::routes())
         .merge(manifests::routes())
+        .merge(oauth::routes())
         .merge(organizations::routes())
         .merge(users::routes())
         .merge(pages::routes::routes())

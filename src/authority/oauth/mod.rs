@@ -1,11 +1,24 @@
-//! The provider for client apps: authorization requests, consent, codes, logout, metadata.
+//! The provider for client apps: authorization requests, consent, codes, tokens, logout, metadata.
 
 mod answer;
 pub mod authorize;
+mod client_auth;
 mod codes;
+pub mod dpop;
+mod exchange;
 pub mod interaction;
+mod issue;
+mod refresh;
+mod refused;
+mod rules;
 mod standing;
+pub mod token;
 
 pub use answer::{Answer, Recipient};
 pub use authorize::{Outcome, Refusal};
+pub use client_auth::{AuthenticatedClient, authenticate_client};
 pub use interaction::Interaction;
+pub use issue::REFRESH_PREFIX;
+pub use refused::Refused;
+
+use rules::{Use, app_of, key_fits, unauthorized_client, used_proof};

@@ -1,10 +1,15 @@
 //! Wire forms of OAuth 2.1: what clients send to the authority's endpoints and what they get.
 
 pub mod authorize;
+mod client_auth;
+pub mod dpop;
+mod form;
 pub mod redirect;
 mod token;
 
+pub use client_auth::{AssertionClaims, JWT_BEARER, PresentedClient, Proof};
+pub use form::{FORM, Form};
 pub use token::{
-    FORM, Grant, Metadata, OAuthError, OAuthErrorCode, PresentedCredentials, TokenRequest,
-    TokenResponse, parse_token_request,
+    DEVICE_CODE, Metadata, OAuthError, OAuthErrorCode, TokenGrant, TokenRequest, TokenResponse,
+    parse_token_request,
 };

@@ -1,45 +1,54 @@
-//! Wire form of the token endpoint: RFC 6749 with resource indicators (RFC 8707), and its metadata
-//! (RFC 8414).
+//! Wire form of the token endpoint: RFC 6749 with resource indicators (RFC 8707), device codes
+//! (RFC 8628) and proofs of possession (RFC 9449), and its metadata (RFC 8414).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::domain::{PlainToken, Scopes};
 
-/// The media type of a token request.
-pub const FORM: &str = "application/x-www-form-urlencoded";
+use super::{Form, PresentedClient};
 
-/// A client's name and secret, as presented. Nothing about them is believed yet.
-#[derive(Debug, Clone)]
-pub struct PresentedCredentials {
-    /// The name; it may be no client identifier at all.
-    pub client_id: String,
-    /// The secret.
-    pub secret: PlainToken,
-}
+/// The `grant_type` of RFC 8628.
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// What a token request asks for.
 #[derive(Debug, Clone)]
 pub struct TokenRequest {
     /// Who asks.
-    pub credentials: PresentedCredentials,
+    pub client: PresentedClient,
     /// How.
-    pub grant: Grant,
-    /// For what; `None` asks for everything the client may have.
+    pub grant: TokenGrant,
+    /// For what; `None` asks for everything there is to have.
     pub scope: Option<Scopes>,
-    /// For whom (RFC 8707); empty means the authority itself.
+    /// For whom (RFC 8707); empty means whom the grant names, or the authority itself.
     pub resources: Vec<String>,
 }
 
 /// The grant types that exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grant {
+#[derive(Debug, Clone)]
+pub enum TokenGrant {
     /// The client asks for itself.
     ClientCredentials,
+    /// A user has just agreed.
+    AuthorizationCode {
+        /// What the redirect brought.
+        code: PlainToken,
+        /// The redirect URI of the authorization request; OAuth 2.1 has it no more.
+        redirect_uri: Option<String>,
+        /// PKCE (RFC 7636).
+        code_verifier: PlainToken,
+    },
+    /// A user agreed before.
+    RefreshToken {
+        /// What the response before brought.
+        refresh_token: PlainToken,
+    },
+    /// A user agrees on another device (RFC 8628).
+    DeviceCode {
+        /// What the device was given.
+        device_code: PlainToken,
+    },
 }
 
 /// RFC 6749 §5.2 and RFC 8707 §2: what the client is told.
@@ -58,12 +67,26 @@ pub enum OAuthErrorCode {
     InvalidScope,
     /// No token for this resource.
     InvalidTarget,
-    /// Too many failures; later.
+    /// Too many failures, or polled too often (RFC 8628); later.
     SlowDown,
     /// The store cannot be reached; later.
     TemporarilyUnavailable,
     /// Our fault.
     ServerError,
+    /// The code or token is wrong, over, used, or another client's.
+    InvalidGrant,
+    /// The user has not decided yet (RFC 8628).
+    AuthorizationPending,
+    /// The user said no (RFC 8628).
+    AccessDenied,
+    /// The device code is over (RFC 8628).
+    ExpiredToken,
+    /// The proof of possession is missing or wrong (RFC 9449).
+    InvalidDpopProof,
+    /// The proof must hold the nonce that comes with this answer (RFC 9449).
+    UseDpopNonce,
+    /// Tokens of this kind cannot be revoked one by one (RFC 7009).
+    UnsupportedTokenType,
 }
 
 impl OAuthErrorCode {
@@ -71,7 +94,6 @@ impl OAuthErrorCode {
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidClient => 401,
-            Self::SlowDown => 429,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             _ => 400,
@@ -107,7 +129,16 @@ impl OAuthError {
         )
     }
 
-    fn invalid_request(description: impl Into<String>) -> Self {
+    /// The same words whatever was wrong with a code or a refresh token.
+    pub fn invalid_grant() -> Self {
+        Self::new(
+            OAuthErrorCode::InvalidGrant,
+            "the code or token is wrong, over, used before or another client's",
+        )
+    }
+
+    /// The request is malformed.
+    pub fn invalid_request(description: impl Into<String>) -> Self {
         Self::new(OAuthErrorCode::InvalidRequest, description)
     }
 }
@@ -117,12 +148,18 @@ impl OAuthError {
 pub struct TokenResponse {
     /// The token.
     pub access_token: String,
-    /// `Bearer`.
+    /// `Bearer` or `DPoP`.
     pub token_type: String,
     /// Seconds.
     pub expires_in: u64,
     /// What was granted.
     pub scope: String,
+    /// For the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Who the user is (OpenID Connect Core §3.1.3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
 }
 
 impl fmt::Debug for TokenResponse {
@@ -161,222 +198,122 @@ pub fn parse_token_request(
     body: &[u8],
 ) -> Result<TokenRequest, OAuthError> {
     let mut form = Form::parse(body)?;
-    let credentials = credentials(authorization, &mut form)?;
-    let grant = match form.take("grant_type").as_ref().map(|text| text.as_str()) {
-        Some("client_credentials") => Grant::ClientCredentials,
-        Some(_) => {
+    let client = PresentedClient::read(authorization, &mut form)?;
+    let grant_type = form.require("grant_type")?;
+    let grant = match grant_type.as_str() {
+        "client_credentials" => TokenGrant::ClientCredentials,
+        "authorization_code" => TokenGrant::AuthorizationCode {
+            code: form.require_secret("code")?,
+            redirect_uri: form.take("redirect_uri").map(|text| text.to_string()),
+            code_verifier: verifier(form.require_secret("code_verifier")?)?,
+        },
+        "refresh_token" => TokenGrant::RefreshToken {
+            refresh_token: form.require_secret("refresh_token")?,
+        },
+        DEVICE_CODE => TokenGrant::DeviceCode {
+            device_code: form.require_secret("device_code")?,
+        },
+        _ => {
             return Err(OAuthError::new(
                 OAuthErrorCode::UnsupportedGrantType,
-                "`grant_type` must be `client_credentials`",
+                "there is no such `grant_type` here",
             ));
         }
-        None => return Err(OAuthError::invalid_request("`grant_type` is missing")),
     };
-    let scope = form
-        .take("scope")
-        .map(|text| {
-            Scopes::parse(&text).map_err(|_| {
-                OAuthError::new(
-                    OAuthErrorCode::InvalidScope,
-                    "`scope` is not a list of scopes",
-                )
-            })
-        })
-        .transpose()?;
     Ok(TokenRequest {
-        credentials,
+        client,
         grant,
-        scope,
-        resources: form.resources,
+        scope: form.take_scope()?,
+        resources: form.take_resources(),
     })
 }
 
-/// The parameters of a form. A parameter without a value counts as not sent (RFC 6749 §3.2);
-/// unknown ones are ignored, as the RFC wants.
-struct Form {
-    parameters: BTreeMap<String, Zeroizing<String>>,
-    /// The one parameter that may come more than once.
-    resources: Vec<String>,
-}
-
-impl Form {
-    fn parse(body: &[u8]) -> Result<Self, OAuthError> {
-        let mut form = Self {
-            parameters: BTreeMap::new(),
-            resources: Vec::new(),
-        };
-        for (name, value) in form_urlencoded::parse(body) {
-            if value.is_empty() {
-                continue;
-            }
-            if name == "resource" {
-                form.resources.push(value.into_owned());
-                continue;
-            }
-            let value = Zeroizing::new(value.into_owned());
-            if form.parameters.insert(name.into_owned(), value).is_some() {
-                return Err(OAuthError::invalid_request("a parameter was sent twice"));
-            }
-        }
-        Ok(form)
+/// RFC 7636 §4.1: 43 to 128 unreserved characters.
+fn verifier(verifier: PlainToken) -> Result<PlainToken, OAuthError> {
+    let text = verifier.expose();
+    let fits = (43..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    if fits {
+        Ok(verifier)
+    } else {
+        Err(OAuthError::invalid_request(
+            "`code_verifier` must be 43 to 128 unreserved characters",
+        ))
     }
-
-    fn take(&mut self, name: &str) -> Option<Zeroizing<String>> {
-        self.parameters.remove(name)
-    }
-}
-
-fn credentials(
-    authorization: Option<&[u8]>,
-    form: &mut Form,
-) -> Result<PresentedCredentials, OAuthError> {
-    let in_form = (form.take("client_id"), form.take("client_secret"));
-    let Some(header) = authorization else {
-        return match in_form {
-            (Some(client_id), Some(secret)) => Ok(PresentedCredentials {
-                client_id: client_id.to_string(),
-                secret: PlainToken::presented(secret.to_string()),
-            }),
-            _ => Err(OAuthError::invalid_client()),
-        };
-    };
-    if in_form.1.is_some() {
-        return Err(OAuthError::invalid_request(
-            "the client authenticated in two ways at once",
-        ));
-    }
-    let presented = basic(header).ok_or_else(OAuthError::invalid_client)?;
-    if in_form
-        .0
-        .is_some_and(|client_id| *client_id != presented.client_id)
-    {
-        return Err(OAuthError::invalid_request(
-            "`client_id` is not the client that authenticated",
-        ));
-    }
-    Ok(presented)
-}
-
-/// RFC 6749 §2.3.1: both halves are form-encoded before they are joined and put in base64.
-fn basic(header: &[u8]) -> Option<PresentedCredentials> {
-    let (scheme, encoded) = header.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"Basic ") {
-        return None;
-    }
-    let decoded = Zeroizing::new(BASE64.decode(encoded.trim_ascii()).ok()?);
-    let text = std::str::from_utf8(&decoded).ok()?;
-    let (client_id, secret) = text.split_once(':')?;
-    Some(PresentedCredentials {
-        client_id: form_decoded(client_id)?,
-        secret: PlainToken::presented(form_decoded(secret)?),
-    })
-}
-
-/// One form-encoded value. `&` and `=` would have been encoded: raw, they are part of the value.
-fn form_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                bytes.push(u8::try_from(high * 16 + low).ok()?);
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn code(authorization: Option<&str>, body: &str) -> OAuthErrorCode {
-        parse_token_request(authorization.map(str::as_bytes), body.as_bytes())
-            .unwrap_err()
-            .error
-    }
-
-    fn basic_of(text: &str) -> String {
-        format!("Basic {}", BASE64.encode(text.as_bytes()))
+    fn parse(body: &str) -> Result<TokenRequest, OAuthErrorCode> {
+        let header = format!("Basic {}", BASE64.encode(b"a:s3cret"));
+        parse_token_request(Some(header.as_bytes()), body.as_bytes()).map_err(|error| error.error)
     }
 
     #[test]
-    fn both_ways_to_authenticate_are_read() {
-        let body = "grant_type=client_credentials&scope=b+a&resource=https://a&resource=https://b";
-        let request = parse_token_request(
-            Some(basic_of("billing%2Dx:s%3A+%26").as_bytes()),
-            body.as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(request.credentials.client_id, "billing-x");
-        assert_eq!(request.credentials.secret.expose(), "s: &");
+    fn each_grant_is_read_with_what_it_needs() {
+        let request =
+            parse("grant_type=client_credentials&scope=b+a&resource=https://a&resource=https://b")
+                .unwrap();
+        assert_eq!(request.client.client_id, "a");
         assert_eq!(request.scope.unwrap().to_string(), "a b");
         assert_eq!(request.resources, ["https://a", "https://b"]);
+        assert!(matches!(request.grant, TokenGrant::ClientCredentials));
 
-        let body = "grant_type=client_credentials&client_id=billing&client_secret=a%3Db&scope=";
-        let request = parse_token_request(None, body.as_bytes()).unwrap();
-        assert_eq!(request.credentials.secret.expose(), "a=b");
-        assert_eq!(request.scope, None);
+        let verifier = "v".repeat(43);
+        let body = format!("grant_type=authorization_code&code=c&code_verifier={verifier}");
+        assert!(matches!(
+            parse(&body).unwrap().grant,
+            TokenGrant::AuthorizationCode { redirect_uri: None, code, .. } if code.expose() == "c"
+        ));
+        assert!(matches!(
+            parse("grant_type=refresh_token&refresh_token=r")
+                .unwrap()
+                .grant,
+            TokenGrant::RefreshToken { .. }
+        ));
+        assert!(matches!(
+            parse(&format!("grant_type={DEVICE_CODE}&device_code=d"))
+                .unwrap()
+                .grant,
+            TokenGrant::DeviceCode { .. }
+        ));
     }
 
     #[test]
     fn what_is_wrong_is_told_in_the_words_of_the_rfc() {
-        use OAuthErrorCode::{InvalidClient, InvalidRequest, InvalidScope, UnsupportedGrantType};
-        let grant = "grant_type=client_credentials";
-        let ok = basic_of("a:b");
-        for (header, body, wanted) in [
-            (None, grant, InvalidClient),
+        use OAuthErrorCode::{InvalidRequest, InvalidScope, UnsupportedGrantType};
+        for (body, wanted) in [
+            ("", InvalidRequest),
+            ("grant_type=password", UnsupportedGrantType),
+            ("grant_type=a&grant_type=a", InvalidRequest),
+            ("grant_type=authorization_code&code=c", InvalidRequest),
             (
-                None,
-                "grant_type=client_credentials&client_id=a",
-                InvalidClient,
-            ),
-            (Some("Bearer abc"), grant, InvalidClient),
-            (Some("Basic"), grant, InvalidClient),
-            (Some("Basic !"), grant, InvalidClient),
-            (Some(ok.as_str()), "", InvalidRequest),
-            (
-                Some(ok.as_str()),
-                "grant_type=password",
-                UnsupportedGrantType,
-            ),
-            (
-                Some(ok.as_str()),
-                "grant_type=a&grant_type=a",
+                "grant_type=authorization_code&code=c&code_verifier=short",
                 InvalidRequest,
             ),
             (
-                Some(ok.as_str()),
-                "grant_type=client_credentials&client_id=a&client_secret=b",
+                "grant_type=authorization_code&code_verifier=x",
                 InvalidRequest,
             ),
-            (
-                Some(ok.as_str()),
-                "grant_type=client_credentials&client_id=other",
-                InvalidRequest,
-            ),
-            (
-                Some(ok.as_str()),
-                "grant_type=client_credentials&scope=%22",
-                InvalidScope,
-            ),
+            ("grant_type=refresh_token", InvalidRequest),
+            ("grant_type=client_credentials&scope=%22", InvalidScope),
         ] {
-            assert_eq!(code(header, body), wanted, "{header:?} {body}");
+            assert_eq!(parse(body).unwrap_err(), wanted, "{body}");
         }
-        let broken = basic_of("a%2:b");
-        assert_eq!(code(Some(&broken), grant), InvalidClient);
     }
 
     #[test]
     fn an_error_never_repeats_the_secret() {
+        let header = format!("Basic {}", BASE64.encode(b"a:s3cret"));
         let error = parse_token_request(
-            Some(basic_of("a:s3cret").as_bytes()),
+            Some(header.as_bytes()),
             b"grant_type=client_credentials&client_secret=s3cret",
         )
         .unwrap_err();
@@ -391,6 +328,8 @@ mod tests {
             token_type: "Bearer".to_owned(),
             expires_in: 600,
             scope: "doorward:feed".to_owned(),
+            refresh_token: Some("dwr_s3cret".to_owned()),
+            id_token: Some("eyJ.s3cret".to_owned()),
         };
         let printed = format!("{response:?}");
         assert!(printed.contains("doorward:feed") && !printed.contains("s3cret"));
@@ -401,20 +340,6 @@ mod tests {
         fn any_bytes_are_read_or_refused(header in any::<Vec<u8>>(), body in any::<Vec<u8>>()) {
             let _ = parse_token_request(Some(&header), &body);
             let _ = parse_token_request(None, &body);
-        }
-
-        #[test]
-        fn any_secret_survives_basic(secret in "\\PC+", client in "[a-z~._-]{1,20}") {
-            let encode = |text: &str| {
-                form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
-            };
-            let header = basic_of(&format!("{}:{}", encode(&client), encode(&secret)));
-            let request = parse_token_request(
-                Some(header.as_bytes()),
-                b"grant_type=client_credentials",
-            ).unwrap();
-            prop_assert_eq!(request.credentials.client_id, client);
-            prop_assert_eq!(request.credentials.secret.expose(), secret);
         }
     }
 }

@@ -5,4 +5,5 @@ mod oauth;
 mod routes;
 mod sidecars;
 
+pub(super) use oauth::Uncached;
 pub(super) use routes::routes;

@@ -1,0 +1,285 @@
+//! Who a client is: every endpoint that clients call asks here.
+
+use std::time::Duration;
+
+use crate::authority::app::Authority;
+use crate::crypto::digest::{sha256, token_digest};
+use crate::crypto::sign::{Jws, JwsError, PublicKey};
+use crate::domain::app::AuthMethod;
+use crate::domain::{ClientId, ClientIdentifier, ClientKind, PlainToken, Timestamp, TokenDigest};
+use crate::protocol::oauth::{AssertionClaims, OAuthError, PresentedClient, Proof};
+use crate::store::apps::{self, App};
+use crate::store::clients::{Client, ClientState, StoredSecret};
+use crate::store::{StoreError, clients, used_jtis};
+
+use super::Refused;
+
+/// The longest an assertion may live: a stolen one is worth something until then.
+const ASSERTION_LIFE: Duration = Duration::from_hours(1);
+/// How far a client's clock may be off.
+const SKEW: Duration = Duration::from_secs(30);
+const JTI_MAX: usize = 256;
+
+/// A client that has proved who it is, or that has nothing to prove it by and is public.
+#[derive(Debug, Clone)]
+pub struct AuthenticatedClient {
+    /// Who it is.
+    pub client: Client,
+    /// What its registration says, if people log in through it.
+    pub app: Option<App>,
+    /// Whether it proved anything.
+    pub confidential: bool,
+}
+
+/// Finds out who the client is.
+///
+/// # Errors
+///
+/// `invalid_client` in the same words, and after the same work, for an unknown client, a wrong or
+/// expired secret, a method that is not the client's, and a client that is retired or expired.
+pub async fn authenticate_client(
+    authority: &Authority,
+    presented: &PresentedClient,
+) -> Result<AuthenticatedClient, Refused> {
+    if let Some(client) = prove(authority, presented).await? {
+        return Ok(client);
+    }
+    metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
+    authority
+        .failures
+        .failed(&presented.client_id)
+        .map_err(Refused::TooMany)?;
+    Err(OAuthError::invalid_client().into())
+}
+
+struct Found {
+    client: Client,
+    app: Option<App>,
+    secrets: Vec<StoredSecret>,
+}
+
+async fn prove(
+    authority: &Authority,
+    presented: &PresentedClient,
+) -> Result<Option<AuthenticatedClient>, StoreError> {
+    let now = authority.clock.now();
+    let digest = match &presented.proof {
+        Proof::Basic(secret) | Proof::Post(secret) => token_digest(secret),
+        Proof::None | Proof::Assertion(_) => TokenDigest::from_bytes(sha256(b"")),
+    };
+    let found = find(authority, &presented.client_id).await?;
+    let none = Vec::new();
+    let secrets = found.as_ref().map_or(&none, |found| &found.secrets);
+    let secret_right = matches_one(&digest, secrets, now);
+    let Some(found) = found.filter(|found| may_act(found, now)) else {
+        return Ok(None);
+    };
+    let right = match (&presented.proof, method(&found)) {
+        (Proof::None, Method::None) => true,
+        (Proof::Basic(_), Method::Basic | Method::AnySecret)
+        | (Proof::Post(_), Method::Post | Method::AnySecret) => secret_right,
+        (Proof::Assertion(assertion), Method::PrivateKeyJwt) => {
+            assertion_counts(authority, &found, assertion, now).await?
+        }
+        _ => false,
+    };
+    Ok(right.then(|| AuthenticatedClient {
+        confidential: !matches!(presented.proof, Proof::None),
+        client: found.client,
+        app: found.app,
+    }))
+}
+
+/// How a client is to prove itself.
+enum Method {
+    None,
+    Basic,
+    Post,
+    /// Machine clients have no say in it: either way of sending the secret does.
+    AnySecret,
+    PrivateKeyJwt,
+}
+
+fn method(found: &Found) -> Method {
+    match (&found.client.kind, &found.app) {
+        (ClientKind::App, Some(app)) => match app.auth_method {
+            AuthMethod::None => Method::None,
+            AuthMethod::ClientSecretBasic => Method::Basic,
+            AuthMethod::ClientSecretPost => Method::Post,
+            AuthMethod::PrivateKeyJwt => Method::PrivateKeyJwt,
+        },
+        _ => Method::AnySecret,
+    }
+}
+
+fn may_act(found: &Found, now: Timestamp) -> bool {
+    let expires_at = found.app.as_ref().and_then(|app| app.expires_at);
+    found.client.state == ClientState::Active && expires_at.is_none_or(|until| now < until)
+}
+
+async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, StoreError> {
+    let identifier = client_id.parse::<ClientIdentifier>().ok();
+    let named = identifier.is_some();
+    let found = authority
+        .store
+        .read::<_, StoreError>(move |tx| {
+            // A name that cannot be one is looked up all the same: it takes the same time.
+            let looked_up = match &identifier {
+                Some(identifier) => identifier,
+                None => &nobody()?,
+            };
+            let client = clients::find_by_identifier(tx, looked_up)?;
+            let id = client
+                .as_ref()
+                .map_or(ClientId::from_u128(0), |client| client.id);
+            let secrets = clients::secrets(tx, id)?;
+            let app = apps::find(tx, id)?;
+            Ok(client.map(|client| Found {
+                client,
+                app,
+                secrets,
+            }))
+        })
+        .await?;
+    Ok(found.filter(|_| named))
+}
+
+fn nobody() -> Result<ClientIdentifier, StoreError> {
+    "nobody"
+        .parse()
+        .map_err(|_| StoreError::Other("`nobody` is a client id".to_owned()))
+}
+
+/// Compares with as many hashes as a client can have, each in constant time.
+fn matches_one(digest: &TokenDigest, secrets: &[StoredSecret], now: Timestamp) -> bool {
+    let none = StoredSecret {
+        digest: TokenDigest::from_bytes(sha256(b"")),
+        expires_at: Some(Timestamp::EPOCH),
+    };
+    let mut right = false;
+    for index in 0..secrets.len().max(2) {
+        let secret = secrets.get(index).unwrap_or(&none);
+        let live = secret.expires_at.is_none_or(|until| now < until);
+        right |= (secret.digest == *digest) & live;
+    }
+    right
+}
+
+/// Whether the assertion is the client's, meant for this authority, of now, and new. One that is all
+/// of these is used up, whatever becomes of the request.
+async fn assertion_counts(
+    authority: &Authority,
+    found: &Found,
+    assertion: &PlainToken,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let jwks = found.app.as_ref().and_then(|app| app.jwks.as_deref());
+    let claims = match read_assertion(assertion.expose(), jwks.unwrap_or_default()) {
+        Ok(claims) => claims,
+        Err(error) => {
+            tracing::debug!(%error, client = %found.client.identifier, "an assertion is refused");
+            return Ok(false);
+        }
+    };
+    let issuer = authority.config.issuer.as_str();
+    if !assertion_fits(&claims, found.client.identifier.as_str(), issuer, now) {
+        return Ok(false);
+    }
+    let used_by = format!("client:{}", found.client.id);
+    let digest = TokenDigest::from_bytes(sha256(format!("{used_by} {}", claims.jti).as_bytes()));
+    let purge_at = Timestamp::from_unix_seconds(claims.exp).plus(SKEW);
+    let new = authority
+        .store
+        .write::<_, StoreError>(move |tx| used_jtis::insert(tx, &used_by, digest, purge_at))
+        .await?;
+    Ok(new.value)
+}
+
+fn read_assertion(assertion: &str, jwks: &str) -> Result<AssertionClaims, JwsError> {
+    let jws = Jws::parse(assertion)?;
+    let typed = jws.typ().is_none_or(|typ| {
+        typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("client-authentication+jwt")
+    });
+    if !typed {
+        return Err(JwsError::Malformed);
+    }
+    jws.verify_with(&PublicKey::from_set(jwks)?)
+}
+
+fn assertion_fits(claims: &AssertionClaims, client_id: &str, issuer: &str, now: Timestamp) -> bool {
+    let at = Timestamp::from_unix_seconds;
+    let (soon, before) = (now.plus(SKEW), now.minus(SKEW));
+    claims.iss == client_id
+        && claims.sub == client_id
+        && claims.aud == issuer
+        && (1..=JTI_MAX).contains(&claims.jti.len())
+        && at(claims.exp) > before
+        && at(claims.exp) <= soon.plus(ASSERTION_LIFE)
+        && claims.nbf.is_none_or(|nbf| at(nbf) <= soon)
+        && claims
+            .iat
+            .is_none_or(|iat| at(iat) <= soon && at(iat) >= before.minus(ASSERTION_LIFE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_counts_until_its_end_and_no_other_counts() {
+        let digest = |byte| TokenDigest::from_bytes([byte; 32]);
+        let now = Timestamp::from_unix_seconds(100);
+        let secrets = [
+            StoredSecret {
+                digest: digest(1),
+                expires_at: None,
+            },
+            StoredSecret {
+                digest: digest(2),
+                expires_at: Some(Timestamp::from_unix_seconds(101)),
+            },
+            StoredSecret {
+                digest: digest(3),
+                expires_at: Some(now),
+            },
+        ];
+        assert!(matches_one(&digest(1), &secrets, now));
+        assert!(matches_one(&digest(2), &secrets, now));
+        assert!(!matches_one(&digest(3), &secrets, now));
+        assert!(!matches_one(&digest(4), &secrets, now));
+        let empty = TokenDigest::from_bytes(sha256(b""));
+        assert!(!matches_one(&empty, &[], now), "no secret opens nothing");
+    }
+
+    #[test]
+    fn an_assertion_is_for_this_authority_by_this_client_and_of_now() {
+        let claims = AssertionClaims {
+            iss: "a".into(),
+            sub: "a".into(),
+            aud: "https://id.example".into(),
+            exp: 10_060,
+            iat: Some(10_000),
+            nbf: None,
+            jti: "1".into(),
+        };
+        let fits = |change: fn(&mut AssertionClaims)| {
+            let mut claims = claims.clone();
+            change(&mut claims);
+            let now = Timestamp::from_unix_seconds(10_000);
+            assertion_fits(&claims, "a", "https://id.example", now)
+        };
+        assert!(fits(|_| ()));
+        assert!(fits(|claims| claims.iat = None));
+        assert!(!fits(|claims| claims.iss = "b".into()));
+        assert!(!fits(|claims| claims.sub = "b".into()));
+        assert!(!fits(
+            |claims| claims.aud = "https://id.example/oauth2/token".into()
+        ));
+        assert!(!fits(|claims| claims.exp = 9_970));
+        assert!(!fits(|claims| claims.exp = 13_631));
+        assert!(!fits(|claims| claims.iat = Some(10_031)));
+        assert!(!fits(|claims| claims.iat = Some(6_000)));
+        assert!(!fits(|claims| claims.nbf = Some(10_031)));
+        assert!(!fits(|claims| claims.jti.clear()));
+    }
+}

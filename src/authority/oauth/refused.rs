@@ -1,0 +1,27 @@
+//! Why an endpoint of OAuth refuses.
+
+use std::time::Duration;
+
+use crate::crypto::sign::KeyError;
+use crate::protocol::oauth::OAuthError;
+use crate::store::StoreError;
+
+/// A refusal of an endpoint that clients call.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// What the client is told.
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
+    /// The proof of possession holds no nonce of now: with this one it will do.
+    #[error("the proof holds no nonce of now")]
+    Nonce(String),
+    /// Too many wrong proofs for this name: later.
+    #[error("too many failed attempts")]
+    TooMany(Duration),
+    /// A token cannot be signed.
+    #[error("the token cannot be signed")]
+    Key(#[from] KeyError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,4 @@
+//! Wire forms of OpenID Connect.
+
+pub mod id_token;
+pub mod userinfo;
