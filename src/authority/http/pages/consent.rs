@@ -7,7 +7,7 @@ use crate::authority::brand::Brand;
 use super::frame::Frame;
 use super::html::Html;
 use super::locale::Locale;
-use super::words::Words;
+use super::words::{Filled, Words};
 
 /// Consent: what an app asks for, and the buttons `decision=allow` and `decision=deny` of one form.
 #[derive(Debug, Clone)]
@@ -79,17 +79,17 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// The host that the answer goes to, or the app's own scheme.
-    fn destination(&self) -> String {
-        let uri = &self.page.redirect_uri;
+    /// Where the answer goes: a host, or an app by its own scheme.
+    fn destination(&self) -> Filled<'_> {
+        let words = self.frame.words;
+        let uri = self.page.redirect_uri.as_str();
         let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
         match rest.strip_prefix("//") {
-            Some(rest) => rest
-                .split(['/', '?', '#'])
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-            None => format!("{scheme}:"),
+            Some(rest) => {
+                let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                words.consent_destination.with(host)
+            }
+            None => words.consent_destination_app.with(scheme),
         }
     }
 

@@ -22,7 +22,7 @@ const NO_PERMISSION: &str = "accelerometer=(), autoplay=(), browsing-topics=(), 
     display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
     identity-credentials-get=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     publickey-credentials-create=(), publickey-credentials-get=(), serial=(), usb=(), \
-    web-share=(), xr-spatial-tracking=()";
+    xr-spatial-tracking=()";
 
 /// A rendered page. [`respond`] makes an answer of it.
 #[derive(Clone)]

@@ -42,6 +42,7 @@ keys! {
     consent_granted,
     consent_organization,
     consent_destination,
+    consent_destination_app,
     consent_later,
     unverified,
     switch_account,
@@ -169,6 +170,7 @@ keys! {
     hours_ago,
     day_ago,
     days_ago,
+    error_detail,
     help,
 }
 

@@ -6,4 +6,4 @@ mod keys;
 mod text;
 
 pub(super) use keys::Words;
-pub(super) use text::Text;
+pub(super) use text::{Filled, Text};
