@@ -1,4 +1,5 @@
-//! Checks in process, from body to answer: hit, miss, depends, batch.
+//! Checks in process, from body to answer: hit, miss, depends, batch. Access tokens: known, to be
+//! looked at again, and to be verified.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,16 +15,19 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use uuid::Uuid;
 
-use doorward::crypto::sign::FeedSigner;
+use doorward::crypto::sign::{AccessTokenSigner, FeedSigner};
 use doorward::domain::{
-    Chain, Epoch, FeedName, OrganizationId, Position, Revision, Timestamp, UserId,
+    Chain, ClientId, Epoch, FeedName, GrantId, OrganizationId, Position, Revision, SessionId,
+    Timestamp, UserId,
 };
 use doorward::policy::{Attributes, CustomPolicies};
 use doorward::protocol::feed::Cell;
-use doorward::runtime::SystemClock;
+use doorward::protocol::jose::{AccessTokenClaims, Audience};
+use doorward::runtime::{Clock as _, SystemClock};
 use doorward::sidecar::config::{CacheSizes, Mapping};
 use doorward::sidecar::decide::{Check, Properties, Worker, decide};
 use doorward::sidecar::http::{Terms, evaluation, evaluations};
+use doorward::sidecar::tokens::{self, Rules};
 use doorward::sidecar::view::State;
 use doorward::store::replica::Builder;
 use doorward::store::replicated::REPLICATED;
@@ -44,7 +48,7 @@ fn id(value: u128) -> Cell {
     Cell::Bytes(value.to_be_bytes().to_vec())
 }
 
-fn copy(folder: &tempfile::TempDir) -> std::path::PathBuf {
+fn copy(folder: &tempfile::TempDir, signer: &AccessTokenSigner) -> std::path::PathBuf {
     let path = folder.path().join("copy.db");
     let position = Position {
         feed: FeedName::Authz,
@@ -73,6 +77,9 @@ fn copy(folder: &tempfile::TempDir) -> std::path::PathBuf {
         let (organization, user) = (organization(n).as_u128(), user(n).as_u128());
         insert(5, &[id(organization), id(user), id(n % 10)]);
     }
+    let jwk = serde_json::to_string(signer.jwk()).unwrap();
+    let kid = &signer.jwk().kid;
+    insert(11, &[kid, "access_token", "ES256", &jwk].map(text));
     builder.finish(Timestamp::EPOCH).unwrap();
     path
 }
@@ -109,7 +116,7 @@ fn batch(size: u128) -> Vec<u8> {
 
 fn checks(criterion: &mut Criterion) {
     let folder = tempfile::TempDir::new().unwrap();
-    let path = copy(&folder);
+    let path = copy(&folder, &AccessTokenSigner::generate().unwrap());
     let bodies: Vec<Vec<u8>> = (0..1000).map(body).collect();
     let terms = Terms::default();
     let mut group = criterion.benchmark_group("sidecar");
@@ -186,5 +193,57 @@ fn checks(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, checks);
+fn token(signer: &AccessTokenSigner, n: u128) -> String {
+    let now = SystemClock.now().unix_seconds();
+    let claims = AccessTokenClaims {
+        iss: "https://id.example".to_owned(),
+        sub: user(n).to_string(),
+        aud: Audience::One("https://api.example".to_owned()),
+        exp: now + 3600,
+        iat: now,
+        nbf: None,
+        jti: n.to_string(),
+        client_id: "board".parse().unwrap(),
+        scope: "openid profile svc:read svc:write".to_owned(),
+        dw_epoch: 0,
+        dw_client_epoch: Some(0),
+        dw_client: Some(ClientId::from_u128(3 << 64)),
+        dw_org: None,
+        sid: Some(SessionId::from_u128((4 << 64) + n)),
+        gid: Some(GrantId::from_u128((5 << 64) + n)),
+        cnf: None,
+    };
+    signer.sign(&claims).unwrap()
+}
+
+fn access_tokens(criterion: &mut Criterion) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let signer = AccessTokenSigner::generate().unwrap();
+    let state = state(&copy(&folder, &signer), CustomPolicies::none(), 100_000);
+    let tokens: Vec<String> = (0..1000).map(|n| token(&signer, n)).collect();
+    let rules = Rules {
+        issuer: "https://id.example".to_owned(),
+        audiences: vec!["https://api.example".to_owned()],
+    };
+    let mut worker = Worker::new(&state);
+    let mut group = criterion.benchmark_group("token");
+    let mut turn = tokens.iter().cycle();
+    group.bench_function("hit", |b| {
+        b.iter(|| tokens::verify(&state, &mut worker, &rules, black_box(turn.next().unwrap())));
+    });
+    let mut turn = tokens.iter().cycle();
+    group.bench_function("miss", |b| {
+        b.iter_batched(
+            || turn.next().unwrap(),
+            |token| {
+                tokens::evict(&state, token);
+                tokens::verify(&state, &mut worker, &rules, black_box(token)).unwrap()
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, checks, access_tokens);
 criterion_main!(benches);

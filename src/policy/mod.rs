@@ -34,6 +34,7 @@ mod memo;
 pub mod platform;
 pub mod role_sets;
 pub mod schema;
+pub mod scopes;
 
 #[cfg(test)]
 mod differential;
@@ -48,3 +49,4 @@ pub use evaluate::{Evaluation, Fault, Question, Resource};
 pub use explain::{Cause, Explanation, PolicyNote};
 pub use export::{Export, ExportedMember, ExportedResource};
 pub use role_sets::{RoleSetId, RoleSets};
+pub use scopes::ScopeMap;

@@ -1,4 +1,4 @@
-//! Members, depends-answers and slugs in memory: the only user of moka.
+//! Members, tokens, depends-answers and slugs in memory: the only user of moka.
 //!
 //! moka keeps **members, not answers**: one entry per (organization, user) serves every question
 //! about that member, and a change of what a role grants invalidates nothing. Before it stands a
@@ -10,31 +10,37 @@
 //! the copy (an autocommit read, so it begins after the load), then stores with that generation. An
 //! apply commits its rows and *then* bumps the slots. Whatever the interleaving, an entry read
 //! before a commit carries a generation older than the bump, and is never served after it.
+//!
+//! A verified token carries five: of its user, client, session and grant, and of the keys.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 
 use crate::domain::{Decision, OrganizationId, UserId};
 use crate::policy::role_sets::RoleSetId;
+use crate::sidecar::tokens::{TokenStamps, Verified};
 use crate::sidecar::view::AsOf;
 
-/// Slots that users share by hash: half a MiB, and a change of one user costs the others of its slot
-/// one read each.
+/// Slots that users, clients, sessions and grants share by hash: half a MiB, and a change of one of
+/// them costs the others of its slot one read each.
 const SLOTS: usize = 1 << 16;
 
-/// How often each slot of users, and the table of organizations, has changed.
+/// How often each slot, the table of organizations, and the signing keys have changed.
 pub struct Generations {
-    users: Box<[AtomicU64]>,
+    slots: Box<[AtomicU64]>,
     organizations: AtomicU64,
+    keys: AtomicU64,
 }
 
 impl Default for Generations {
     fn default() -> Self {
         Self {
-            users: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             organizations: AtomicU64::new(0),
+            keys: AtomicU64::new(0),
         }
     }
 }
@@ -46,17 +52,27 @@ impl fmt::Debug for Generations {
 }
 
 impl Generations {
-    fn slot(&self, user: u128) -> &AtomicU64 {
+    fn slot(&self, id: u128) -> &AtomicU64 {
         // Always inside: the index is taken modulo the number of slots. The fallback is another
         // counter of the same kind, so even it could only cost misses.
-        self.users
-            .get(spread(user) % SLOTS)
+        self.slots
+            .get(spread(id) % SLOTS)
             .unwrap_or(&self.organizations)
     }
 
     /// The generation of a user's slot. To fill a cache, load it *before* the read begins.
     pub fn user(&self, user: UserId) -> u64 {
         self.slot(user.as_u128()).load(Ordering::Acquire)
+    }
+
+    /// The generation of the slot of any other id. To fill a cache, load it *before* the read begins.
+    pub fn id(&self, id: u128) -> u64 {
+        self.slot(id).load(Ordering::Acquire)
+    }
+
+    /// The generation of the signing keys. Load it *before* they are read.
+    pub fn keys(&self) -> u64 {
+        self.keys.load(Ordering::Acquire)
     }
 
     /// The generation of the table of organizations.
@@ -69,6 +85,16 @@ impl Generations {
         self.slot(user.as_u128()).fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Tells that rows of any other id changed. Only *after* they are committed.
+    pub fn bump_id(&self, id: u128) {
+        self.slot(id).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells that signing keys changed. Only *after* the commit.
+    pub fn bump_keys(&self) {
+        self.keys.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Tells that organizations changed. Only *after* the commit.
     pub fn bump_organizations(&self) {
         self.organizations.fetch_add(1, Ordering::AcqRel);
@@ -76,10 +102,11 @@ impl Generations {
 
     /// Tells that everything changed: the copy's file was replaced.
     pub fn bump_all(&self) {
-        for slot in &self.users {
+        for slot in &self.slots {
             slot.fetch_add(1, Ordering::AcqRel);
         }
         self.bump_organizations();
+        self.bump_keys();
     }
 }
 
@@ -302,6 +329,51 @@ impl Depends {
     /// Keeps an answer under the stamps that were loaded before its facts were.
     pub fn keep(&self, question: &[u8], decision: Decision, stamps: Stamps) {
         self.shared.insert(question.into(), (decision, stamps));
+    }
+}
+
+/// Tokens whose signature was right, by their SHA-256, each with what it was found good under.
+#[derive(Debug)]
+pub struct Tokens {
+    shared: Cache<[u8; 32], (Arc<Verified>, TokenStamps), foldhash::fast::RandomState>,
+}
+
+impl Tokens {
+    /// At most about `bytes` of them.
+    pub fn new(bytes: u64) -> Self {
+        Self {
+            shared: Cache::<[u8; 32], (Arc<Verified>, TokenStamps)>::builder()
+                .max_capacity(bytes)
+                .weigher(|_, (verified, _)| {
+                    u32::try_from(verified.weight().saturating_add(200)).unwrap_or(u32::MAX)
+                })
+                .build_with_hasher(foldhash::fast::RandomState::default()),
+        }
+    }
+
+    /// What is known of the token of this hash. That says nothing of whether it still counts.
+    pub fn find(&self, hash: &[u8; 32]) -> Option<(Arc<Verified>, TokenStamps)> {
+        self.shared.get(hash)
+    }
+
+    /// Keeps a token under stamps that were loaded before its facts were read.
+    pub fn keep(&self, hash: [u8; 32], verified: Arc<Verified>, stamps: TokenStamps) {
+        self.shared.insert(hash, (verified, stamps));
+    }
+
+    /// Forgets one.
+    pub fn evict(&self, hash: &[u8; 32]) {
+        self.shared.invalidate(hash);
+    }
+
+    /// How many are kept, about.
+    pub fn len(&self) -> u64 {
+        self.shared.entry_count()
+    }
+
+    /// Whether none is, about.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -22,6 +22,7 @@
 //! members = 200000
 //! front = 16384                           # per runtime thread
 //! depends = "16MiB"
+//! tokens = "32MiB"                        # verified tokens
 //!
 //! [mapping]
 //! subject_types = ["user"]
@@ -115,6 +116,8 @@ pub struct CacheSizes {
     pub front: usize,
     /// Bytes of depends-answers.
     pub depends_bytes: u64,
+    /// Bytes of verified tokens.
+    pub token_bytes: u64,
     /// Distinct sets of roles that are interned.
     pub role_sets: u32,
 }
@@ -125,6 +128,7 @@ impl Default for CacheSizes {
             members: 200_000,
             front: 16_384,
             depends_bytes: 16 << 20,
+            token_bytes: 32 << 20,
             role_sets: 1 << 20,
         }
     }
@@ -244,6 +248,7 @@ impl Config {
                 members: cache.or("members", default.members),
                 front: cache.or("front", default.front).min(1 << 22),
                 depends_bytes: cache.size("depends", default.depends_bytes),
+                token_bytes: cache.size("tokens", default.token_bytes),
                 role_sets: cache.or("role_sets", default.role_sets),
             }
         });

@@ -1,6 +1,7 @@
 //! What a sidecar did, in numbers.
 
 use crate::sidecar::decide::Outcome;
+use crate::sidecar::refusal::Refusal;
 use crate::sidecar::why::Why;
 
 /// Counters of one thread: plain numbers, summed over threads when somebody looks.
@@ -24,6 +25,14 @@ pub struct Counts {
     pub evaluations: u64,
     /// Requests refused with 400.
     pub refused: u64,
+    /// Tokens whose signature was known to be right.
+    pub token_hits: u64,
+    /// Tokens whose signature had to be checked.
+    pub token_misses: u64,
+    /// Tokens accepted.
+    pub tokens_accepted: u64,
+    /// Tokens refused, by [`Refusal`].
+    pub tokens_refused: [u64; Refusal::ALL.len()],
 }
 
 impl Counts {
@@ -42,6 +51,24 @@ impl Counts {
         self.depends_hits += other.depends_hits;
         self.evaluations += other.evaluations;
         self.refused += other.refused;
+        self.token_hits += other.token_hits;
+        self.token_misses += other.token_misses;
+        self.tokens_accepted += other.tokens_accepted;
+        for (sum, more) in self.tokens_refused.iter_mut().zip(other.tokens_refused) {
+            *sum += more;
+        }
+    }
+
+    /// Counts a token presented.
+    pub fn count_token(&mut self, refused: Option<Refusal>) {
+        match refused {
+            None => self.tokens_accepted += 1,
+            Some(refusal) => {
+                if let Some(count) = self.tokens_refused.get_mut(refusal as usize) {
+                    *count += 1;
+                }
+            }
+        }
     }
 
     /// Counts a decision.

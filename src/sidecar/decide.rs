@@ -178,6 +178,16 @@ impl Worker {
             })
     }
 
+    /// Reads the copy through this thread's reader.
+    pub(super) fn read<T>(
+        &mut self,
+        state: &State,
+        query: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError>,
+    ) -> Result<T, ReplicaError> {
+        let Self { reader, counts, .. } = self;
+        read(state, reader, counts, query).map(|(_, found)| found)
+    }
+
     fn slug(&mut self, state: &State, slug: &str) -> Result<Option<OrganizationId>, ReplicaError> {
         let Self { reader, counts, .. } = self;
         state.slugs.resolve(&state.generations, slug, || {

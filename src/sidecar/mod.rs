@@ -11,6 +11,8 @@ pub mod enrolment;
 pub mod follow;
 pub mod http;
 pub mod recent;
+pub mod refusal;
+pub mod tokens;
 pub mod validate;
 pub mod view;
 pub mod why;

@@ -16,10 +16,11 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::{Semaphore, watch};
 
 use crate::domain::{Epoch, Freshness, FreshnessToken, Position, Revision};
-use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets};
+use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets, ScopeMap};
 use crate::runtime::Clock;
-use crate::sidecar::cache::{Depends, Generations, Members, Slugs};
+use crate::sidecar::cache::{Depends, Generations, Members, Slugs, Tokens};
 use crate::sidecar::config::{CacheSizes, Mapping};
+use crate::sidecar::tokens::Keys;
 use crate::sidecar::why::Why;
 use crate::store::replica::{Applied, PolicyRows, ReplicaError, ReplicaReader, Uncommitted};
 
@@ -40,6 +41,8 @@ pub struct View {
     pub position: Option<Position>,
     /// The compiled policies.
     pub engine: Arc<Engine>,
+    /// What tokens may be used for, by their scopes.
+    pub scopes: Arc<ScopeMap>,
     /// How many times policies changed: answers of hand-written policies are kept under it.
     pub policies: u64,
     /// Which of the copy's files it was compiled from.
@@ -75,7 +78,23 @@ impl View {
 #[derive(Debug)]
 struct Prepared {
     position: Position,
+    built: Built,
+}
+
+/// What is compiled from one state of the facts.
+#[derive(Debug, Clone)]
+struct Built {
     engine: Arc<Engine>,
+    scopes: Arc<ScopeMap>,
+}
+
+impl Built {
+    fn of(view: &View) -> Self {
+        Self {
+            engine: Arc::clone(&view.engine),
+            scopes: Arc::clone(&view.scopes),
+        }
+    }
 }
 
 /// The copy's file; threads reopen their readers when the number grows.
@@ -111,6 +130,8 @@ pub struct State {
     copy: ArcSwapOption<CopyFile>,
     pub(super) generations: Generations,
     pub(super) members: Members,
+    pub(super) tokens: Tokens,
+    pub(super) keys: Keys,
     pub(super) depends: Depends,
     pub(super) slugs: Slugs,
     pub(super) mapping: Mapping,
@@ -159,12 +180,15 @@ impl State {
             view: ArcSwap::from_pointee(View {
                 position: None,
                 engine,
+                scopes: Arc::default(),
                 policies: 0,
                 copy: 0,
             }),
             copy: ArcSwapOption::empty(),
             generations: Generations::default(),
             members: Members::new(sizes.members),
+            tokens: Tokens::new(sizes.token_bytes),
+            keys: Keys::default(),
             depends: Depends::new(sizes.depends_bytes),
             slugs: Slugs::new(SLUGS),
             mapping,
@@ -217,7 +241,7 @@ impl State {
     /// theirs. The file is tried again with the next one.
     pub fn adopt(&self, path: &Path) -> Result<Position, AdoptError> {
         *lock(&self.wanted) = Some(path.to_owned());
-        let (position, engine) = self.compile(path)?;
+        let (position, built) = self.compile(path)?;
         let old = self.view.load_full();
         // Before the file is swapped: who reads the new one knows that its policies are others.
         self.announced.store(old.policies + 1, Ordering::Release);
@@ -236,7 +260,8 @@ impl State {
         }
         self.publish(View {
             position: Some(position),
-            engine,
+            engine: built.engine,
+            scopes: built.scopes,
             policies: old.policies + 1,
             copy: number,
         });
@@ -253,7 +278,7 @@ impl State {
         let rows = change.policy_rows()?;
         let prepared = Prepared {
             position: rows.position,
-            engine: self.build(rows)?,
+            built: self.build(rows)?,
         };
         *lock(&self.prepared) = Some(prepared);
         let next = self.view.load().policies + 1;
@@ -281,24 +306,39 @@ impl State {
         for user in &applied.touched_users {
             self.generations.bump_user(*user);
         }
+        self.bump_tokens(applied);
         if applied.organizations_changed {
             self.generations.bump_organizations();
         }
-        let engine = match prepared {
-            _ if !recompile => Arc::clone(&old.engine),
+        let built = match prepared {
+            _ if !recompile => Built::of(&old),
             Some(prepared) => {
                 self.behind.store(false, Ordering::Release);
-                prepared.engine
+                prepared.built
             }
             None => self.compile(&self.file()?)?.1,
         };
         self.publish(View {
             position: Some(applied.position),
-            engine,
+            engine: built.engine,
+            scopes: built.scopes,
             policies: old.policies + u64::from(recompile),
             copy: old.copy,
         });
         Ok(())
+    }
+
+    /// What tokens rest on besides their users.
+    fn bump_tokens(&self, applied: &Applied) {
+        let clients = applied.touched_clients.iter().map(|id| id.as_u128());
+        let sessions = applied.touched_sessions.iter().map(|id| id.as_u128());
+        let grants = applied.touched_grants.iter().map(|id| id.as_u128());
+        for id in clients.chain(sessions).chain(grants) {
+            self.generations.bump_id(id);
+        }
+        if applied.keys_changed {
+            self.generations.bump_keys();
+        }
     }
 
     /// Tries again what could not be taken up.
@@ -308,11 +348,12 @@ impl State {
             return self.adopt(&path).map(|_| ());
         }
         if self.behind.load(Ordering::Acquire) {
-            let (position, engine) = self.compile(&self.file()?)?;
+            let (position, built) = self.compile(&self.file()?)?;
             let old = self.view.load_full();
             self.publish(View {
                 position: Some(position),
-                engine,
+                engine: built.engine,
+                scopes: built.scopes,
                 policies: old.policies + 1,
                 copy: old.copy,
             });
@@ -325,24 +366,28 @@ impl State {
             .ok_or_else(|| ReplicaError::Unavailable("there is no copy yet".to_owned()))
     }
 
-    fn compile(&self, path: &Path) -> Result<(Position, Arc<Engine>), AdoptError> {
+    fn compile(&self, path: &Path) -> Result<(Position, Built), AdoptError> {
         // Until it succeeds, no later change may pass for a view of its revision.
         self.behind.store(true, Ordering::Release);
         let rows = ReplicaReader::open(path)?.policy_facts()?;
         let position = rows.position;
-        let engine = self.build(rows)?;
+        let built = self.build(rows)?;
         self.behind.store(false, Ordering::Release);
-        Ok((position, engine))
+        Ok((position, built))
     }
 
-    fn build(&self, rows: PolicyRows) -> Result<Arc<Engine>, BuildError> {
+    fn build(&self, rows: PolicyRows) -> Result<Built, BuildError> {
         let facts = PolicyFacts {
             roles: rows.roles,
             permissions: rows.permissions,
             grants: rows.grants,
         };
         let engine = self.view.load().engine.rebuild(&facts, &self.custom)?;
-        Ok(Arc::new(engine))
+        let scopes = ScopeMap::build(&engine, &facts.permissions, &rows.scopes);
+        Ok(Built {
+            engine: Arc::new(engine),
+            scopes: Arc::new(scopes),
+        })
     }
 
     /// Whether a member that was read `as_of` may be decided by this view's policies: it is of the

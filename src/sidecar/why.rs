@@ -38,11 +38,19 @@ pub enum Why {
     Overtaken,
     /// The question could not be asked (inside a batch).
     BadItem,
+    /// The token's scopes do not name the permission.
+    Scope,
+    /// The token is bound to another organization.
+    OtherOrganization,
+    /// A client asks for itself, and its scopes name the permission.
+    ClientScopes,
+    /// A client asks for itself, and hand-written policies might have a say.
+    PoliciesJudgeMembers,
 }
 
 impl Why {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Roles,
         Self::Policies,
         Self::NotMember,
@@ -60,6 +68,10 @@ impl Why {
         Self::CopyUnreadable,
         Self::Overtaken,
         Self::BadItem,
+        Self::Scope,
+        Self::OtherOrganization,
+        Self::ClientScopes,
+        Self::PoliciesJudgeMembers,
     ];
 
     /// The word for programs and for metrics.
@@ -82,6 +94,10 @@ impl Why {
             Self::CopyUnreadable => "copy_unreadable",
             Self::Overtaken => "overtaken",
             Self::BadItem => "bad_item",
+            Self::Scope => "scope",
+            Self::OtherOrganization => "other_organization",
+            Self::ClientScopes => "client_scopes",
+            Self::PoliciesJudgeMembers => "policies_judge_members",
         }
     }
 
@@ -116,6 +132,13 @@ impl Why {
                 "policies are changing and those for the newest facts are not there yet: ask again"
             }
             Self::BadItem => "the question cannot be asked",
+            Self::Scope => "no scope of the token names this permission",
+            Self::OtherOrganization => "the token is bound to another organization",
+            Self::ClientScopes => "the scopes of the client's own token decide this",
+            Self::PoliciesJudgeMembers => {
+                "hand-written policies may have a say here and they judge members: a client that \
+                 asks for itself is none"
+            }
         }
     }
 
@@ -129,6 +152,9 @@ impl Why {
                 | Self::Suspended
                 | Self::Deleted
                 | Self::BadItem
+                | Self::Scope
+                | Self::OtherOrganization
+                | Self::ClientScopes
         )
     }
 }

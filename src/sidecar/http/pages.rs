@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::sidecar::counts::Counts;
 use crate::sidecar::http::door::Shared;
 use crate::sidecar::recent::Decided;
+use crate::sidecar::refusal::Refusal;
 use crate::sidecar::why::Why;
 
 impl Shared {
@@ -35,23 +36,7 @@ impl Shared {
         let counts = self.counts();
         let view = self.state.view();
         let mut text = String::with_capacity(4096);
-        family(
-            &mut text,
-            "doorward_sidecar_decisions_total",
-            "counter",
-            "Decisions by outcome and reason.",
-        );
-        for (decision, by_why) in [("allow", &counts.allowed), ("deny", &counts.denied)] {
-            for (why, count) in Why::ALL.iter().zip(by_why) {
-                if *count > 0 {
-                    let _ = writeln!(
-                        text,
-                        "doorward_sidecar_decisions_total{{decision=\"{decision}\",reason=\"{}\"}} {count}",
-                        why.code()
-                    );
-                }
-            }
-        }
+        decisions(&mut text, &counts);
         family(
             &mut text,
             "doorward_sidecar_member_lookups_total",
@@ -80,7 +65,14 @@ impl Shared {
                 "doorward_sidecar_policy_answers_total{{from=\"{from}\"}} {count}"
             );
         }
+        tokens(&mut text, &counts);
         for (name, kind, help, value) in [
+            (
+                "doorward_sidecar_cached_tokens",
+                "gauge",
+                "Verified tokens in moka, about.",
+                self.state.tokens.len(),
+            ),
             (
                 "doorward_sidecar_copy_reads_total",
                 "counter",
@@ -165,6 +157,57 @@ impl Shared {
             },
             "listeners": self.listeners,
         })
+    }
+}
+
+fn decisions(text: &mut String, counts: &Counts) {
+    family(
+        text,
+        "doorward_sidecar_decisions_total",
+        "counter",
+        "Decisions by outcome and reason.",
+    );
+    for (decision, by_why) in [("allow", &counts.allowed), ("deny", &counts.denied)] {
+        for (why, count) in Why::ALL.iter().zip(by_why) {
+            if *count > 0 {
+                let _ = writeln!(
+                    text,
+                    "doorward_sidecar_decisions_total{{decision=\"{decision}\",reason=\"{}\"}} {count}",
+                    why.code()
+                );
+            }
+        }
+    }
+}
+
+fn tokens(text: &mut String, counts: &Counts) {
+    family(
+        text,
+        "doorward_sidecar_token_signatures_total",
+        "counter",
+        "Access tokens presented: their signature was known, or had to be checked.",
+    );
+    for (from, count) in [("moka", counts.token_hits), ("miss", counts.token_misses)] {
+        let _ = writeln!(
+            text,
+            "doorward_sidecar_token_signatures_total{{from=\"{from}\"}} {count}"
+        );
+    }
+    family(
+        text,
+        "doorward_sidecar_tokens_total",
+        "counter",
+        "Access tokens by what became of them.",
+    );
+    let name = "doorward_sidecar_tokens_total";
+    let _ = writeln!(
+        text,
+        "{name}{{outcome=\"accepted\"}} {}",
+        counts.tokens_accepted
+    );
+    for (refusal, count) in Refusal::ALL.iter().zip(counts.tokens_refused) {
+        let code = refusal.code();
+        let _ = writeln!(text, "{name}{{outcome=\"{code}\"}} {count}");
     }
 }
 

@@ -8,7 +8,7 @@ use super::meta::{self, ReplicaPosition};
 use super::reader::{PolicyRows, policy_rows};
 use super::schema::{Bind, TableShape, cells};
 use super::{Replica, ReplicaError};
-use crate::domain::{Epoch, Position, Revision, Timestamp, UserId};
+use crate::domain::{ClientId, Epoch, GrantId, Position, Revision, SessionId, Timestamp, UserId};
 use crate::protocol::feed::{Cell, Frame, Op, SealedFrame, row_hash};
 
 /// A new epoch whose proof came with the frames (or with a heartbeat, when there are none yet).
@@ -60,10 +60,12 @@ pub struct Applied {
     pub organizations_changed: bool,
     /// Public signing keys changed.
     pub keys_changed: bool,
-    /// Client states changed.
-    pub clients_changed: bool,
-    /// Sessions or grants were revoked (or their revocation expired).
-    pub revocations_changed: bool,
+    /// Clients whose state changed; each once.
+    pub touched_clients: Vec<ClientId>,
+    /// Sessions that were revoked, or whose revocation expired; each once.
+    pub touched_sessions: Vec<SessionId>,
+    /// Grants that were revoked, or whose revocation expired; each once.
+    pub touched_grants: Vec<GrantId>,
     /// Whether the commit waited for the disk: it took something away.
     pub durable: bool,
     /// How many frames were applied.
@@ -357,45 +359,41 @@ fn applied(position: Position, changes: &[Change<'_>], durable: bool, frames: us
         policy_changed: false,
         organizations_changed: false,
         keys_changed: false,
-        clients_changed: false,
-        revocations_changed: false,
+        touched_clients: Vec::new(),
+        touched_sessions: Vec::new(),
+        touched_grants: Vec::new(),
         durable,
         frames,
     };
+    // A row of one of the last three tables is of one id, and there is one change of each row.
     let mut users = BTreeSet::new();
     for change in changes {
-        let user = match change.shape.id {
-            table::ORGANIZATIONS => {
-                applied.organizations_changed = true;
-                None
-            }
+        let id = |place: usize| match change.key.get(place) {
+            Some(Cell::Bytes(bytes)) => uuid::Uuid::from_slice(bytes).ok(),
+            _ => None,
+        };
+        match change.shape.id {
+            table::ORGANIZATIONS => applied.organizations_changed = true,
             table::PERMISSIONS
             | table::ROLES
             | table::ROLE_PERMISSIONS
-            | table::SCOPE_PERMISSIONS => {
-                applied.policy_changed = true;
-                None
-            }
-            table::MEMBERS | table::MEMBER_ROLES => change.key.get(1),
-            table::USER_STATES => change.key.first(),
+            | table::SCOPE_PERMISSIONS => applied.policy_changed = true,
+            table::MEMBERS | table::MEMBER_ROLES => users.extend(id(1).map(UserId::from_uuid)),
+            table::USER_STATES => users.extend(id(0).map(UserId::from_uuid)),
             table::CLIENT_STATES => {
-                applied.clients_changed = true;
-                None
+                let client = id(0).map(ClientId::from_uuid);
+                applied.touched_clients.extend(client);
             }
-            table::REVOKED_SESSIONS | table::REVOKED_GRANTS => {
-                applied.revocations_changed = true;
-                None
+            table::REVOKED_SESSIONS => {
+                let session = id(0).map(SessionId::from_uuid);
+                applied.touched_sessions.extend(session);
             }
-            table::SIGNING_KEYS => {
-                applied.keys_changed = true;
-                None
+            table::REVOKED_GRANTS => {
+                let grant = id(0).map(GrantId::from_uuid);
+                applied.touched_grants.extend(grant);
             }
-            _ => None,
-        };
-        if let Some(Cell::Bytes(bytes)) = user
-            && let Ok(id) = uuid::Uuid::from_slice(bytes)
-        {
-            users.insert(UserId::from_uuid(id));
+            table::SIGNING_KEYS => applied.keys_changed = true,
+            _ => {}
         }
     }
     applied.touched_users = users.into_iter().collect();

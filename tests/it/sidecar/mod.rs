@@ -8,4 +8,7 @@ mod changes;
 mod exposure;
 mod freshness;
 mod policies;
+mod token_races;
+mod token_world;
+mod tokens;
 mod world;

@@ -159,6 +159,7 @@ impl Default for Setup {
                 members: 1000,
                 front: 64,
                 depends_bytes: 1 << 20,
+                token_bytes: 1 << 20,
                 role_sets: 1000,
             },
             mapping: Mapping::default(),
