@@ -27,6 +27,7 @@ use super::http;
 use super::init::{InitError, apply_built_in};
 use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
+use super::login::{self, DemoProvider, Directory, ProviderError};
 use super::outbound::{Outbound, OutboundSetupError};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
@@ -46,6 +47,10 @@ pub struct Authority {
     pub config: Arc<Config>,
     /// Requests to others.
     pub outbound: Arc<Outbound>,
+    /// What providers publish.
+    pub directory: Directory,
+    /// The demo provider, where it runs.
+    pub demo: Option<DemoProvider>,
     /// The change feed.
     pub feed: Arc<Supplier>,
     /// Counts wrong secrets.
@@ -82,6 +87,7 @@ impl Authority {
         }
         let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
+        let demo = login::prepare(&store, &ring, &config, now, &*entropy)?;
         let tasks = Tasks::new();
         let feed = Supplier::open(
             store.clone(),
@@ -94,7 +100,9 @@ impl Authority {
             feed,
             failures: FailureLimiter::new(&clock),
             access: Arc::new(Access::new()?),
-            outbound: Arc::new(Outbound::new(config.outbound.clone())?),
+            outbound: Arc::new(Outbound::new(login::outbound_config(&config))?),
+            directory: Directory::default(),
+            demo,
             keys: Arc::new(keys),
             config: Arc::new(config),
             tasks,
@@ -171,6 +179,9 @@ pub enum StartError {
     /// The platform's rules.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Providers that the configuration names.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// The client for requests to others.
     #[error(transparent)]
     Outbound(#[from] OutboundSetupError),
@@ -190,6 +201,8 @@ impl StartError {
             Self::Init(error) => error.exit(),
             Self::Keys(error) => error.exit(),
             Self::Feed(SupplyError::Io { .. }) => Exit::Io,
+            Self::Provider(ProviderError::Store(error)) => store_exit(error),
+            Self::Provider(_) | Self::Outbound(_) => Exit::Config,
             _ => Exit::Failed,
         }
     }

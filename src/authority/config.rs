@@ -14,6 +14,7 @@ use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::store::StoreConfig;
 
 use super::brand::Brand;
+use super::login::{ConfiguredProvider, read_providers};
 use super::outbound::OutboundConfig;
 
 /// Prefix of the environment variables.
@@ -46,6 +47,11 @@ pub struct Config {
     pub outbound: OutboundConfig,
     /// How its pages introduce themselves.
     pub brand: Brand,
+    /// Who vouches for people.
+    pub providers: Vec<ConfiguredProvider>,
+    /// Whether the demo provider runs, which lets anybody be anybody. No file and no variable can
+    /// say so: only `doorward dev` does.
+    pub demo_provider: bool,
     /// How it logs.
     pub log_format: LogFormat,
     /// What it logs.
@@ -137,6 +143,8 @@ impl Config {
             lifetimes: Lifetimes::default(),
             outbound: OutboundConfig::default(),
             brand: Brand::default(),
+            providers: Vec::new(),
+            demo_provider: false,
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
         }
@@ -164,6 +172,7 @@ impl Config {
         let lifetimes = reader.section("lifetimes", read_lifetimes);
         let outbound = reader.section("outbound", read_outbound);
         let brand = reader.section("brand", Brand::read);
+        let providers = reader.section("providers", read_providers);
         let (log_format, log_filter) = reader.section("log", |log| {
             (
                 log.or("format", defaults.log_format),
@@ -184,6 +193,8 @@ impl Config {
             lifetimes,
             outbound,
             brand,
+            providers,
+            demo_provider: false,
             log_format,
             log_filter,
         }

@@ -131,11 +131,12 @@ pub fn insert(tx: &mut dyn Tx, new: &StoredProvider) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Changes a provider: all but its name, its issuer and when it was made.
+/// Changes a provider: all but its name and when it was made. That the issuer stays is for the
+/// caller to see to.
 pub fn update(tx: &mut dyn Tx, changed: &StoredProvider) -> Result<(), StoreError> {
     tx.exec(
         "UPDATE identity_providers SET kind = ?2, name = ?3, client_id = ?4, sealed_secret = ?5, \
-         settings = ?6, source = ?7, enabled = ?8, updated_at = ?9 WHERE provider = ?1",
+         settings = ?6, source = ?7, enabled = ?8, updated_at = ?9, issuer = ?10 WHERE provider = ?1",
         &[
             changed.provider.as_str().into(),
             changed.kind.as_str().into(),
@@ -146,6 +147,7 @@ pub fn update(tx: &mut dyn Tx, changed: &StoredProvider) -> Result<(), StoreErro
             changed.source.as_str().into(),
             changed.enabled.into(),
             changed.updated_at.into(),
+            changed.issuer.as_str().into(),
         ],
     )?;
     Ok(())

@@ -94,10 +94,6 @@ pub fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
             session.created_at.into(),
         ],
     )?;
-    let user_agent: Option<String> = session
-        .user_agent
-        .as_ref()
-        .map(|text| text.chars().take(USER_AGENT_MAX).collect());
     tx.exec(
         "INSERT INTO session_details (session_id, provider, upstream_subject, upstream_sid, \
          authenticated_at, amr, acr, user_agent, address, last_seen_at, idle_expires_at) \
@@ -110,13 +106,52 @@ pub fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
             session.authenticated_at.into(),
             session.amr.join(" ").into(),
             session.acr.as_deref().into(),
-            user_agent.into(),
+            kept_user_agent(session).into(),
             session.address.as_deref().into(),
             session.last_seen_at.into(),
             session.idle_expires_at.into(),
         ],
     )?;
     Ok(())
+}
+
+/// Puts a session that goes on behind another cookie, with a new proof. What it was begun with
+/// stays.
+pub fn renew(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
+    let session = &new.session;
+    tx.exec(
+        "UPDATE sessions SET token_hash = ?2, expires_at = ?3 WHERE id = ?1",
+        &[
+            session.id.into(),
+            new.digest.into(),
+            session.expires_at.into(),
+        ],
+    )?;
+    tx.exec(
+        "UPDATE session_details SET provider = ?2, upstream_subject = ?3, upstream_sid = ?4, \
+         authenticated_at = ?5, amr = ?6, acr = ?7, user_agent = ?8, last_seen_at = ?9, \
+         idle_expires_at = ?10 WHERE session_id = ?1",
+        &[
+            session.id.into(),
+            session.provider.as_str().into(),
+            session.upstream_subject.as_str().into(),
+            session.upstream_sid.as_deref().into(),
+            session.authenticated_at.into(),
+            session.amr.join(" ").into(),
+            session.acr.as_deref().into(),
+            kept_user_agent(session).into(),
+            session.last_seen_at.into(),
+            session.idle_expires_at.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn kept_user_agent(session: &Session) -> Option<String> {
+    session
+        .user_agent
+        .as_ref()
+        .map(|text| text.chars().take(USER_AGENT_MAX).collect())
 }
 
 /// The session whose cookie has this hash, if it has not ended and its user may act.

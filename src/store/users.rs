@@ -144,3 +144,48 @@ pub fn link_account(
     )?;
     Ok(())
 }
+
+/// The user who has this address, in its one spelling.
+pub fn find_by_email(tx: &mut dyn Tx, email: &str) -> Result<Option<User>, StoreError> {
+    let sql = format!("{SELECT} WHERE u.email = ?1");
+    tx.rows(&sql, &[email.into()])?
+        .first()
+        .map(from_row)
+        .transpose()
+}
+
+/// Sets what providers tell of a user: address, name and picture, and when that changed.
+///
+/// # Errors
+///
+/// [`StoreError::Unique`] when the address is another's.
+pub fn update_profile(tx: &mut dyn Tx, user: &User) -> Result<(), StoreError> {
+    tx.exec(
+        "UPDATE users SET email = ?2, display_name = ?3, avatar_url = ?4, updated_at = ?5 \
+         WHERE id = ?1",
+        &[
+            user.id.into(),
+            user.email.as_str().into(),
+            user.display_name.as_str().into(),
+            user.avatar_url.as_deref().into(),
+            user.updated_at.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Notes a login, and the language if the provider tells one.
+pub fn put_login(
+    tx: &mut dyn Tx,
+    id: UserId,
+    locale: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.exec(
+        "INSERT INTO user_details (user_id, locale, last_login_at) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (user_id) DO UPDATE SET last_login_at = excluded.last_login_at, \
+         locale = COALESCE(excluded.locale, user_details.locale)",
+        &[id.into(), locale.into(), now.into()],
+    )?;
+    Ok(())
+}

@@ -223,6 +223,11 @@ impl<'e> Reader<'e> {
         value
     }
 
+    /// The keys of the file's table here, for sections whose names its author chooses.
+    pub fn names(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
     /// A map of the file whose keys the configuration's author chooses, each value a table or a
     /// text. Not overridable by the environment.
     pub fn map(&mut self, key: &str) -> Table {
