@@ -28,4 +28,20 @@ else
     note "SKIPPED: the PostgreSQL half of the store suite (no server; install the package postgresql to run it)"
 fi
 
+# Real identity providers to log in through.
+if command -v npm >/dev/null; then
+    mkdir -p target/upstream
+    if ! cmp -s tests/upstream/package-lock.json target/upstream/installed.json; then
+        note "installing identity providers from npm below target/upstream"
+        cp tests/upstream/package.json tests/upstream/package-lock.json target/upstream/
+        (cd target/upstream && npm ci --no-audit --no-fund --ignore-scripts >&2) &&
+            cp tests/upstream/package-lock.json target/upstream/installed.json || note "npm could not install them"
+    fi
+fi
+if [ -f target/upstream/installed.json ]; then
+    export DOORWARD_REQUIRE_UPSTREAM=1
+else
+    note "SKIPPED: logins through real providers (node, npm and a registry are needed)"
+fi
+
 exec cargo test --locked "$@"

@@ -244,6 +244,26 @@ impl Access {
         }
     }
 
+    /// Whether the actor may have a user's tokens of identity providers.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::NotFound`] when not, [`Denied::Scope`] when its token is for something else.
+    pub fn check_provider_tokens(
+        &self,
+        tx: &mut dyn Tx,
+        actor: &Actor,
+        user: UserId,
+    ) -> Result<Authorized<UserId>, Denied> {
+        let permission = "auth:user:token";
+        let asking = self.asking(tx, actor, permission, None)?;
+        if self.allows(&asking, permission, &Object::Account(user)) {
+            Ok(Authorized(user))
+        } else {
+            Err(no_user(user))
+        }
+    }
+
     /// Which organizations a list may show the actor.
     pub fn shown_organizations(
         &self,

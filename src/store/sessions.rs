@@ -236,12 +236,3 @@ pub fn touch(
 pub fn delete(tx: &mut dyn Tx, id: SessionId) -> Result<bool, StoreError> {
     Ok(tx.exec("DELETE FROM sessions WHERE id = ?1", &[id.into()])? > 0)
 }
-
-/// Deletes at most `most` sessions that were not used for too long, and tells how many.
-pub fn purge_idle(tx: &mut dyn Tx, now: Timestamp, most: u32) -> Result<u64, StoreError> {
-    tx.exec(
-        "DELETE FROM sessions WHERE id IN (SELECT session_id FROM session_details \
-         WHERE idle_expires_at <= ?1 ORDER BY idle_expires_at LIMIT ?2)",
-        &[now.into(), i64::from(most).into()],
-    )
-}

@@ -22,6 +22,8 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("revoked_sessions", "session_id", "expires_at"),
     Transient::new("revoked_grants", "grant_id", "expires_at"),
     Transient::new("sessions", "id", "expires_at"),
+    // Without its details a session is over; the row itself follows at its absolute end.
+    Transient::new("session_details", "session_id", "idle_expires_at"),
     Transient::new("authorization_codes", "id", "expires_at"),
     Transient::new("authorization_code_tombstones", "code_hash", "purge_at"),
     Transient::new("refresh_tokens", "id", "expires_at"),

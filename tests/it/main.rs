@@ -12,6 +12,7 @@
 
 mod authority;
 mod hardening;
+mod login;
 mod replication;
 mod sidecar;
 mod stack;

@@ -132,9 +132,21 @@ fn may_hold(kind: &ClientKind, scope: &Scope) -> bool {
     let platform = scope.as_str().starts_with("doorward:");
     match kind {
         ClientKind::Operator => true,
-        ClientKind::Service(_) => !platform || scope.as_str() == "doorward:manifest",
+        ClientKind::Service(_) => {
+            !platform
+                || matches!(
+                    scope.as_str(),
+                    "doorward:manifest" | "doorward:provider-tokens"
+                )
+        }
         ClientKind::Sidecar => scope.as_str() == "doorward:feed",
-        ClientKind::App => !platform || scope.as_str() == "doorward:organizations",
+        ClientKind::App => {
+            !platform
+                || matches!(
+                    scope.as_str(),
+                    "doorward:organizations" | "doorward:provider-tokens"
+                )
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod error;
 pub mod feed;
 pub mod invitations;
 pub mod json;
+mod login;
 pub mod manifests;
 mod oauth;
 pub mod organizations;

@@ -21,7 +21,8 @@ use super::answer::Show;
 use super::envelope::{envelope, panicked};
 use super::error::HttpError;
 use super::{
-    credentials, feed as feed_routes, invitations, manifests, oauth, organizations, pages, users,
+    credentials, feed as feed_routes, invitations, login, manifests, oauth, organizations, pages,
+    users,
 };
 
 /// The authority's HTTP API.
@@ -37,6 +38,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(credentials::routes())
         .merge(feed_routes::routes())
         .merge(invitations::routes())
+        .merge(login::routes(&authority))
         .merge(manifests::routes())
         .merge(oauth::routes())
         .merge(organizations::routes())

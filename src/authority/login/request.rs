@@ -59,6 +59,10 @@ pub struct LoginRequest {
     /// The app to show on the page.
     #[serde(default)]
     pub client_name: Option<String>,
+    /// The site where it ends, if that is another one: Chromium asks the page's policy about every
+    /// redirect that follows its form.
+    #[serde(default)]
+    pub ends_at: Option<String>,
     /// What it shall lead to.
     #[serde(default)]
     pub purpose: LoginPurpose,
@@ -91,6 +95,7 @@ impl LoginRequest {
             provider: None,
             acr_values: Vec::new(),
             client_name: None,
+            ends_at: None,
             purpose: LoginPurpose::SignIn,
         }
     }

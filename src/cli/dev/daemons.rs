@@ -63,6 +63,7 @@ impl Places {
             .parse()
             .map_err(CliError::local)?;
         config.listen = vec![address.parse().map_err(CliError::local)?];
+        config.demo_provider = true;
         Ok(config)
     }
 

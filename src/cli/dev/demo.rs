@@ -8,6 +8,7 @@ use super::super::manifest::{Form, parse};
 use super::super::output::Output;
 use super::super::profile::{Profile, ProfileFile};
 use super::super::session::Session;
+use crate::authority::login::demo::DEMO;
 use crate::domain::UserId;
 use crate::protocol::organizations::{Changed, OrganizationView, UserView};
 
@@ -73,7 +74,11 @@ pub(super) async fn fill(file: &mut ProfileFile, output: Output) -> Result<(), C
         bar.inc(1);
     }
     for (short, name) in PEOPLE {
-        let body = json!({"display_name": name, "email": format!("{short}@example.com")});
+        let body = json!({
+            "display_name": name,
+            "email": format!("{short}@example.com"),
+            "account": {"provider": DEMO, "provider_account_id": short},
+        });
         let made: Changed<UserView> = session.json(Method::POST, "/v1/users", Some(&body)).await?;
         file.users.insert(short.to_owned(), made.view.id);
         bar.inc(1);

@@ -89,6 +89,9 @@ The same with the command, in another terminal:
   doorward member revoke acme bob billing/clerk
   doorward status
 
+Log in as Alice, Bob or Carol, with the demo provider that is built in for this:
+  {authority}/login
+
 Here: a + Enter stops or starts the authority (the sidecar goes on answering), Ctrl-C ends both.
 ",
         socket = profile

@@ -3,15 +3,15 @@
 mod access_token;
 mod error;
 mod feed;
-mod jws;
 mod foreign;
+mod jws;
 mod jwt;
 
 pub use access_token::{AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError};
 pub use error::KeyError;
 pub use feed::{FeedPublicKey, FeedSigner};
-pub use jws::{CLIENT_ALGORITHMS, Jws, JwsError, PublicKey};
 pub use foreign::ForeignKeys;
+pub use jws::{CLIENT_ALGORITHMS, Jws, JwsError, PublicKey};
 pub use jwt::{JwtAlgorithm, JwtSigner, JwtVerifier};
 
 #[cfg(test)]

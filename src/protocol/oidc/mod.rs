@@ -1,5 +1,5 @@
 //! Wire forms of OpenID Connect.
 
 pub mod id_token;
-pub mod userinfo;
 pub mod upstream;
+pub mod userinfo;

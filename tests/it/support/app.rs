@@ -68,11 +68,25 @@ impl TestApp {
 
     /// Over a store of the caller's.
     pub async fn start_on(store: Option<StoreConfig>) -> Self {
+        Self::start_with(store, |_, _| {}).await
+    }
+
+    /// With a configuration that the caller changes, who is told where it will listen.
+    pub async fn start_with(
+        store: Option<StoreConfig>,
+        change: impl FnOnce(&mut Config, SocketAddr),
+    ) -> Self {
         let directory = super::directory();
         let mut config = Config::in_directory(directory.path());
         if let Some(store) = store {
             config.store = store;
         }
+        let listening =
+            Listening::bind(&"127.0.0.1:0".parse().unwrap(), &Environment::default()).unwrap();
+        let Bound::Tcp(address) = listening.bound().clone() else {
+            panic!("a TCP address was asked for");
+        };
+        change(&mut config, address);
         let clock = Arc::new(ManualClock::at(START));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
         let (authority, operator_secret) = {
@@ -90,7 +104,8 @@ impl TestApp {
             .join()
             .unwrap()
         };
-        let address = listen(&authority);
+        let service = TowerToHyperService::new(router(Arc::clone(&authority)));
+        serve(listening, service, ServeLimits::default(), &authority.tasks).unwrap();
         let mut app = Self {
             authority,
             clock,
@@ -319,17 +334,6 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.authority.stop().request();
     }
-}
-
-fn listen(authority: &Arc<Authority>) -> SocketAddr {
-    let environment = Environment::default();
-    let listening = Listening::bind(&"127.0.0.1:0".parse().unwrap(), &environment).unwrap();
-    let Bound::Tcp(address) = listening.bound().clone() else {
-        panic!("a TCP address was asked for");
-    };
-    let service = TowerToHyperService::new(router(Arc::clone(authority)));
-    serve(listening, service, ServeLimits::default(), &authority.tasks).unwrap();
-    address
 }
 
 /// A user with a token.

@@ -84,6 +84,14 @@ impl Html {
         self
     }
 
+    /// With forms whose answers may lead on to any site, also without TLS: where somebody tries things
+    /// out, apps run on this machine, on any port.
+    pub(super) fn with_forms_to_anywhere(self) -> Self {
+        let mut html = self.with_forms_to_any_site();
+        html.forms.push("http:".to_owned());
+        html
+    }
+
     /// Cut off from the window that opened it. Not for pages on the way of a login: an app that logs
     /// people in by a pop-up waits for a message from that window.
     pub(super) fn alone(mut self) -> Self {

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod consent;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod form;
@@ -23,6 +24,7 @@ mod words;
 
 pub use account::AccountPage;
 pub use consent::ConsentPage;
+pub use demo::DemoPage;
 pub use device::DevicePage;
 pub use error::{ErrorKind, ErrorPage};
 pub use html::{Html, respond};

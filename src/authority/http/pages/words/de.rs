@@ -12,6 +12,11 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     link_title: Text("Weitere Anmeldung hinzufügen"),
     link_text: Text("Melden Sie sich mit dem Konto an, das Sie hinzufügen möchten."),
     continue_with: Text("Weiter mit {}"),
+    demo_title: Text("Wer möchten Sie sein?"),
+    demo_text: Text(
+        "Dieser Anbieter ist zum Ausprobieren eingebaut. Er fragt nach keinem Passwort und läuft in keiner echten Installation.",
+    ),
+    demo_as: Text("Weiter als {}"),
     demo_note: Text("Zum Ausprobieren: fragt nach keinem Passwort"),
     no_providers: Text("Hier kann sich noch niemand anmelden: Es ist kein Anbieter eingerichtet."),
     cancel: Text("Abbrechen"),

@@ -12,6 +12,11 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     link_title: Text("Add a way to sign in"),
     link_text: Text("Sign in with the account that you want to add."),
     continue_with: Text("Continue with {}"),
+    demo_title: Text("Who do you want to be?"),
+    demo_text: Text(
+        "This provider is built in for trying things out. It asks for no password and never runs in a real installation.",
+    ),
+    demo_as: Text("Continue as {}"),
     demo_note: Text("For trying things out: asks for no password"),
     no_providers: Text("Nobody can sign in here yet: no provider is configured."),
     cancel: Text("Cancel"),

@@ -1,0 +1,207 @@
+//! What a login makes of what a provider says of somebody.
+
+use std::time::Duration;
+
+use doorward::authority::login::{LoginPurpose, LoginRequest};
+use doorward::domain::provider::ProviderSettings;
+use serde_json::json;
+
+use super::world::{HOME, NOW, World};
+
+on_both_engines! {
+    a_profile_is_refreshed_at_each_login_and_its_time_moves_only_with_it,
+    an_address_that_is_not_verified_never_becomes_the_users,
+    an_address_of_another_user_stays_theirs_and_is_audited,
+    another_account_is_linked_only_from_the_session_that_asked,
+}
+
+async fn a_profile_is_refreshed_at_each_login_and_its_time_moves_only_with_it(world: World) {
+    let session = world.log_in(&mut world.browser(), "corp").await;
+    let before = world.user(session.user_id).await;
+    world.advance(Duration::from_secs(60));
+    world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(world.user(session.user_id).await, before);
+    world.corp.person(
+        json!({"name": "Ada\u{202E} Berg", "email": "ADA@Berg.Example",
+        "picture": "javascript:alert(1)"}),
+    );
+    world.log_in(&mut world.browser(), "corp").await;
+    let after = world.user(session.user_id).await;
+    assert_eq!(after.display_name, "Ada Berg");
+    assert_eq!(after.email, "ada@berg.example");
+    assert_eq!(after.avatar_url, None);
+    assert!(after.updated_at > before.updated_at);
+    // Without a name the old one stays; a name can come from the address for somebody new.
+    world.corp.with(|script| {
+        script.userinfo = Some(json!({"sub": "u2"}));
+    });
+    world
+        .corp
+        .person(json!({"sub": "u2", "name": null, "email": "new.one@example.com"}));
+    let new = world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(world.user(new.user_id).await.display_name, "new.one");
+}
+
+async fn an_address_that_is_not_verified_never_becomes_the_users(world: World) {
+    world.corp.person(json!({"email_verified": false}));
+    let session = world.log_in(&mut world.browser(), "corp").await;
+    let user = world.user(session.user_id).await;
+    assert_eq!(user.email, format!("{}@users.invalid", user.id));
+    let account = &world.accounts(user.id).await[0];
+    assert_eq!(account.email.as_deref(), Some("ada@example.com"));
+    assert!(!account.email_verified);
+    world.corp.person(json!({}));
+    world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(world.user(user.id).await.email, "ada@example.com");
+    // And one that was verified once is not replaced by one that is not.
+    world
+        .corp
+        .person(json!({"email": "else@example.com", "email_verified": null}));
+    world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(world.user(user.id).await.email, "ada@example.com");
+}
+
+async fn an_address_of_another_user_stays_theirs_and_is_audited(world: World) {
+    let first = world.log_in(&mut world.browser(), "corp").await;
+    let second = world.log_in(&mut world.browser(), "other").await;
+    assert_ne!(first.user_id, second.user_id);
+    assert_eq!(world.user(first.user_id).await.email, "ada@example.com");
+    assert!(
+        world
+            .user(second.user_id)
+            .await
+            .email
+            .ends_with("@users.invalid")
+    );
+    assert_eq!(world.app.audited("user.email_collision").await, 1);
+}
+
+async fn another_account_is_linked_only_from_the_session_that_asked(world: World) {
+    let mut browser = world.browser();
+    let session = world.log_in(&mut browser, "corp").await;
+    let link = LoginRequest {
+        purpose: LoginPurpose::Link {
+            user: session.user_id,
+            session: session.id,
+        },
+        ..LoginRequest::to("/account?linked")
+    };
+    // Somebody else, or nobody, who got hold of the link.
+    world.browser().get(&world.begin(&link)).await.expect(400);
+    let mut stranger = world.browser();
+    world
+        .other
+        .person(json!({"sub": "x", "email": "x@example.com"}));
+    world.log_in(&mut stranger, "other").await;
+    stranger.get(&world.begin(&link)).await.expect(400);
+    // The one who asked.
+    world
+        .other
+        .person(json!({"sub": "u9", "email": "ada@other.example"}));
+    let reply = world
+        .arrive_by(&mut browser, "other", &link)
+        .await
+        .expect(303);
+    assert_eq!(reply.header("location"), "/account?linked");
+    assert_eq!(world.accounts(session.user_id).await.len(), 2);
+    assert_eq!(world.user(session.user_id).await.email, "ada@example.com");
+    assert_eq!(world.session(&browser).await.unwrap().id, session.id);
+    assert_eq!(world.app.audited("account.linked").await, 1);
+    // Both lead to the same user from now on.
+    let later = world.log_in(&mut world.browser(), "other").await;
+    assert_eq!(later.user_id, session.user_id);
+    // What is another user's cannot be taken.
+    world
+        .other
+        .person(json!({"sub": "x", "email": "x@example.com"}));
+    world
+        .arrive_by(&mut browser, "other", &link)
+        .await
+        .expect(409);
+    assert_eq!(world.accounts(session.user_id).await.len(), 2);
+    // A proof that is too old is asked for again first.
+    world.advance(Duration::from_mins(11));
+    let proof = browser.get(&world.begin(&link)).await.expect(303);
+    let url = browser.to_provider(proof.header("location"), "corp").await;
+    assert!(url.contains("prompt=login"));
+    world.corp.person(json!({"auth_time": NOW + 660}));
+    let back = browser.get(&world.corp.agree(&url)).await.expect(303);
+    let page = back.header("location").to_owned();
+    world
+        .other
+        .person(json!({"sub": "u10", "email": "b@other.example"}));
+    let url = browser.to_provider(&page, "other").await;
+    browser.get(&world.other.agree(&url)).await.expect(303);
+    assert_eq!(world.accounts(session.user_id).await.len(), 3);
+}
+
+fn only(domain: &str) -> impl FnOnce(&mut ProviderSettings) + '_ {
+    move |settings| settings.domains = vec![domain.to_owned()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_verified_addresses_of_configured_domains_may_log_in() {
+    let world = World::start_with(None, only("example.com")).await;
+    for claims in [
+        json!({"email": "a@evil.example"}),
+        json!({"email": "a@sub.example.com"}),
+        json!({"email_verified": false}),
+    ] {
+        world.corp.person(claims.clone());
+        let mut browser = world.browser();
+        world.arrive(&mut browser, "corp").await.expect(403);
+        assert!(browser.session().is_none(), "{claims}");
+    }
+    assert_eq!(world.count("users").await, 0);
+    assert_eq!(world.app.audited("login.refused").await, 3);
+    world.corp.person(json!({"email": "a@EXAMPLE.com"}));
+    world.log_in(&mut world.browser(), "corp").await;
+}
+
+fn trusting(domain: &str) -> impl FnOnce(&mut ProviderSettings) + '_ {
+    move |settings| settings.trusted_domains = vec![domain.to_owned()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_domain_links_to_who_has_the_address_unless_somebody_took_it_first() {
+    let world = World::start_with(None, trusting("corp.example")).await;
+    // An operator made the user: the address is vouched for.
+    let made = world
+        .app
+        .post("/v1/users")
+        .by(world.app.operator())
+        .json(&json!({"display_name": "Cy", "email": "cy@corp.example"}))
+        .await
+        .expect(201);
+    world
+        .corp
+        .person(json!({"sub": "c", "email": "Cy@corp.example", "email_verified": false}));
+    let unverified = world.log_in(&mut world.browser(), "corp").await;
+    assert_ne!(
+        unverified.user_id.to_string(),
+        made.body["id"].as_str().unwrap()
+    );
+    world
+        .corp
+        .person(json!({"sub": "c2", "email": "Cy@corp.example"}));
+    let linked = world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(
+        linked.user_id.to_string(),
+        made.body["id"].as_str().unwrap()
+    );
+    // Somebody took the address at a provider that nobody trusts with it, and waits.
+    world
+        .other
+        .person(json!({"sub": "thief", "email": "boss@corp.example"}));
+    let thief = world.log_in(&mut world.browser(), "other").await;
+    assert_eq!(world.user(thief.user_id).await.email, "boss@corp.example");
+    world
+        .corp
+        .person(json!({"sub": "boss", "email": "boss@corp.example"}));
+    let boss = world.log_in(&mut world.browser(), "corp").await;
+    assert_ne!(boss.user_id, thief.user_id);
+    let reply = world
+        .arrive_by(&mut world.browser(), "corp", &LoginRequest::to(HOME))
+        .await;
+    reply.expect(303);
+}
