@@ -1,6 +1,7 @@
 //! The daemon that owns the truth: services' manifests, organizations, members, credentials, feed.
 
 pub mod access;
+pub mod account;
 pub mod app;
 pub mod arguments;
 pub mod attempts;

@@ -67,8 +67,9 @@ pub mod revocations;
 #[cfg(feature = "authority")]
 pub mod roles;
 #[cfg(feature = "authority")]
-mod seal;
+pub mod scopes;
 #[cfg(feature = "authority")]
+mod seal;
 pub mod sessions;
 #[cfg(feature = "authority")]
 pub mod sidecars;
@@ -116,4 +117,6 @@ pub enum Lock {
     Client(crate::domain::ClientId),
     /// A grant: one live refresh token.
     Grant(crate::domain::GrantId),
+    /// A user: "the last way to sign in stays".
+    User(crate::domain::UserId),
 }

@@ -13,6 +13,7 @@
 mod authority;
 mod hardening;
 mod login;
+mod pages;
 mod replication;
 mod sidecar;
 mod stack;

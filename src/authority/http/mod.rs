@@ -16,6 +16,7 @@ pub mod manifests;
 mod oauth;
 pub mod organizations;
 pub mod pages;
+mod people;
 mod router;
 pub mod users;
 

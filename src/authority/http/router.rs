@@ -22,7 +22,7 @@ use super::envelope::{envelope, panicked};
 use super::error::HttpError;
 use super::{
     credentials, feed as feed_routes, invitations, login, manifests, oauth, organizations, pages,
-    users,
+    people, users,
 };
 
 /// The authority's HTTP API.
@@ -44,6 +44,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(organizations::routes())
         .merge(users::routes())
         .merge(pages::routes::routes())
+        .merge(people::routes())
         .fallback(pages::routes::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))

@@ -20,6 +20,7 @@ macro_rules! on_both_engines {
         }
     };
 }
+pub(crate) use on_both_engines;
 
 mod access;
 mod attacks;

@@ -50,11 +50,12 @@ pub enum AccountDone {
     AppRevoked,
     /// The last provider stays.
     LastProvider,
+    /// No provider was linked.
+    NotLinked,
 }
 
 impl AccountDone {
-    const ALL: [(&'static str, Self); 6] = [
-        ("linked", Self::Linked),
+    const ALL: [(&'static str, Self); 5] = [
         ("unlinked", Self::Unlinked),
         ("session-ended", Self::SessionEnded),
         ("others-ended", Self::OthersEnded),
@@ -186,6 +187,7 @@ impl View<'_> {
             AccountDone::OthersEnded => words.done_others_ended.as_str(),
             AccountDone::AppRevoked => words.done_app_revoked.as_str(),
             AccountDone::LastProvider => words.last_provider.as_str(),
+            AccountDone::NotLinked => words.not_linked.as_str(),
         }
     }
 }

@@ -344,6 +344,10 @@ impl Tx for PostgresTx<'_> {
                 "SELECT 1 FROM oauth_clients WHERE id = ?1 FOR NO KEY UPDATE",
                 id.into(),
             ),
+            Lock::User(id) => (
+                "SELECT 1 FROM users WHERE id = ?1 FOR NO KEY UPDATE",
+                id.into(),
+            ),
             Lock::Grant(id) => (
                 "SELECT 1 FROM grants WHERE id = ?1 FOR NO KEY UPDATE",
                 id.into(),

@@ -152,6 +152,8 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     done_others_ended: Text("Sie sind überall sonst abgemeldet."),
     done_app_revoked: Text("Die App hat keinen Zugriff mehr."),
     last_provider: Text("Der letzte Anmeldeweg bleibt: Ohne ihn könnten Sie nicht zurückkehren."),
+    not_linked: Text("Es wurde nichts hinzugefügt."),
+    sessions_end_all: Text("Überall abmelden, auch Apps"),
     device_title: Text("Gerät verbinden"),
     device_text: Text("Geben Sie den Code ein, den Ihr Gerät anzeigt."),
     device_code: Text("Code"),

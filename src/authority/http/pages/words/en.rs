@@ -138,6 +138,8 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     done_others_ended: Text("You are signed out everywhere else."),
     done_app_revoked: Text("The app has no access any more."),
     last_provider: Text("The last way to sign in stays: without it you could not come back."),
+    not_linked: Text("Nothing was added."),
+    sessions_end_all: Text("Sign out everywhere, apps too"),
     device_title: Text("Connect a device"),
     device_text: Text("Enter the code that your device shows."),
     device_code: Text("Code"),

@@ -134,6 +134,8 @@ keys! {
     done_others_ended,
     done_app_revoked,
     last_provider,
+    not_linked,
+    sessions_end_all,
     device_title,
     device_text,
     device_code,

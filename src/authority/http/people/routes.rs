@@ -1,0 +1,15 @@
+//! Their routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::authority::app::Authority;
+
+use super::{account, signed_out};
+
+pub(in crate::authority::http) fn routes() -> Router<Arc<Authority>> {
+    Router::new()
+        .merge(account::routes())
+        .merge(signed_out::routes())
+}
