@@ -355,6 +355,7 @@ impl Access {
                 permission: permission.to_owned(),
             });
         }
+        within_bounds(actor, permission, organization)?;
         let system = organizations::system(tx)?;
         let tenant = match organization {
             Some(id) => organizations::find(tx, id)?.map(|found| Tenant {
@@ -382,7 +383,9 @@ impl Access {
                     memberships.push((tenant, roles));
                 }
             }
-            if let Some(id) = system.filter(|id| Some(*id) != organization) {
+            // A token for one organization carries no powers that come from another.
+            let elsewhere = system.filter(|_| actor.bound_to().is_none());
+            if let Some(id) = elsewhere.filter(|id| Some(*id) != organization) {
                 let roles = members::roles_held(tx, id, *user_id)?;
                 if holds_role(&roles, OPERATOR) {
                     memberships.push((Tenant { id, system: true }, roles));
@@ -394,6 +397,23 @@ impl Access {
             tenant,
             memberships,
         })
+    }
+}
+
+/// A token that is bound to an organization acts in that organization only: others are as if they
+/// were not there, and what belongs to none is not its business.
+fn within_bounds(
+    actor: &Actor,
+    permission: &str,
+    organization: Option<OrganizationId>,
+) -> Result<(), Denied> {
+    match (actor.bound_to(), organization) {
+        (None, _) => Ok(()),
+        (Some(bound), Some(asked)) if bound == asked => Ok(()),
+        (Some(_), Some(asked)) => Err(no_organization(asked)),
+        (Some(_), None) => Err(Denied::Forbidden {
+            permission: permission.to_owned(),
+        }),
     }
 }
 

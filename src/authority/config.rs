@@ -98,7 +98,7 @@ impl Default for Lifetimes {
             user: Duration::from_mins(10),
             join: Duration::from_hours(1),
             previous_secret: Duration::from_hours(24),
-            code: Duration::from_secs(60),
+            code: Duration::from_mins(1),
             id_token: Duration::from_mins(10),
             session: Duration::from_hours(24 * 7),
             session_idle: Duration::from_hours(24),

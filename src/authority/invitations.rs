@@ -366,5 +366,6 @@ fn local_user(user_id: UserId) -> Result<Actor, Denied> {
         user_id,
         client: LOCAL_CLIENT.parse().map_err(|_| Denied::Inactive)?,
         scopes: Scopes::parse("doorward:admin doorward:organizations").map_err(broken)?,
+        organization: None,
     })
 }

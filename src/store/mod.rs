@@ -29,6 +29,8 @@ pub mod clients;
 #[cfg(feature = "authority")]
 pub mod consents;
 #[cfg(feature = "authority")]
+pub mod device_codes;
+#[cfg(feature = "authority")]
 pub mod driver;
 pub mod error;
 #[cfg(feature = "authority")]

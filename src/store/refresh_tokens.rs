@@ -1,9 +1,12 @@
 //! Rows of refresh tokens, one a grant, and the marks that used ones leave.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::domain::{ClientId, GrantId, Timestamp, TokenDigest, UserId};
 
+use super::grants::Grant;
 use super::{Row, StoreError, Tx};
 
 /// A refresh token to be given out.
@@ -25,6 +28,41 @@ pub struct NewRefreshToken {
     pub idle_expires_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl NewRefreshToken {
+    /// The first one of a grant, at `now`, for as long as it may lie unused.
+    pub fn first(
+        id: Uuid,
+        digest: TokenDigest,
+        grant: &Grant,
+        (now, idle): (Timestamp, Duration),
+    ) -> Self {
+        Self {
+            id,
+            digest,
+            client_id: grant.client_id,
+            user_id: grant.user_id,
+            grant_id: grant.id,
+            generation: 0,
+            idle_expires_at: now.plus(idle).min(grant.expires_at),
+            created_at: now,
+        }
+    }
+
+    /// The one that follows `old`.
+    pub fn after(
+        old: &RefreshToken,
+        id: Uuid,
+        digest: TokenDigest,
+        grant: &Grant,
+        times: (Timestamp, Duration),
+    ) -> Self {
+        Self {
+            generation: old.generation.saturating_add(1),
+            ..Self::first(id, digest, grant, times)
+        }
+    }
 }
 
 /// A live refresh token.

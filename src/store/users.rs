@@ -103,6 +103,18 @@ pub fn email_taken(tx: &mut dyn Tx, email: &str) -> Result<bool, StoreError> {
     Ok(!rows.is_empty())
 }
 
+/// The language that a user's provider told, in BCP 47.
+pub fn find_locale(tx: &mut dyn Tx, id: UserId) -> Result<Option<String>, StoreError> {
+    let rows = tx.rows(
+        "SELECT locale FROM user_details WHERE user_id = ?1",
+        &[id.into()],
+    )?;
+    match rows.first() {
+        Some(row) => Ok(row.optional_text(0)?.map(str::to_owned)),
+        None => Ok(None),
+    }
+}
+
 /// The user whom an identity provider knows by this account.
 pub fn find_by_account(
     tx: &mut dyn Tx,

@@ -1,6 +1,6 @@
 //! Who a request comes from.
 
-use crate::domain::{ClientId, ClientIdentifier, ClientKind, Scopes, UserId};
+use crate::domain::{ClientId, ClientIdentifier, ClientKind, OrganizationId, Scopes, UserId};
 
 /// The bearer of a verified access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Actor {
         client: ClientIdentifier,
         /// What the token may be used for.
         scopes: Scopes,
+        /// The one organization that the token may act in, if it is bound to one.
+        organization: Option<OrganizationId>,
     },
     /// A program with credentials of its own: it holds scopes, never roles.
     Client {
@@ -33,6 +35,14 @@ impl Actor {
         match self {
             Self::User { user_id, .. } => format!("user:{user_id}"),
             Self::Client { identifier, .. } => format!("client:{identifier}"),
+        }
+    }
+
+    /// The one organization that the token may act in, if it is bound to one.
+    pub const fn bound_to(&self) -> Option<OrganizationId> {
+        match self {
+            Self::User { organization, .. } => *organization,
+            Self::Client { .. } => None,
         }
     }
 

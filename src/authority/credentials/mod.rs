@@ -13,5 +13,5 @@ pub mod sidecars;
 pub mod tokens;
 
 pub use actor::Actor;
-pub use authenticate::{AuthError, authenticate};
+pub use authenticate::{AuthError, Shown, authenticate, authenticate_shown};
 pub use doer::Doer;

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 
 use crate::authority::access::{Access, Authorized, Installation};
 use crate::authority::app::Authority;
 use crate::authority::change::Change;
-use crate::authority::credentials::{self, Actor, AuthError};
+use crate::authority::credentials::{self, Actor, AuthError, Shown};
 use crate::authority::organizations::listing::{self, Named};
 use crate::domain::organization::Organization;
 use crate::domain::{OrganizationId, PlainToken, ServiceName, Slug, Timestamp};
+use crate::protocol::oauth::dpop::DPOP;
 use crate::protocol::problem::Problem;
 use crate::store::{StoreError, Tx, Written};
 
@@ -51,9 +52,10 @@ impl FromRequestParts<Arc<Authority>> for RequestContext {
         parts: &mut Parts,
         authority: &Arc<Authority>,
     ) -> Result<Self, HttpError> {
-        let token = bearer(&parts.headers)?;
+        let token = PresentedToken::read(&parts.headers)?;
         let now = authority.clock.now();
-        let actor = credentials::authenticate(authority, token.expose()).await?;
+        let shown = token.shown(&parts.headers, &parts.method, parts.uri.path());
+        let (actor, _) = credentials::authenticate_shown(authority, shown).await?;
         let request_id = parts
             .extensions
             .get::<RequestId>()
@@ -78,6 +80,11 @@ impl From<AuthError> for HttpError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Store(error) => error.into(),
+            AuthError::Nonce(nonce) => Self::unproved("use_dpop_nonce", Some(&nonce)),
+            AuthError::Proof(error) => {
+                tracing::debug!(reason = %error, "a proof of possession is refused");
+                Self::unproved("invalid_dpop_proof", None)
+            }
             refused => {
                 tracing::debug!(reason = %refused, "a bearer is refused");
                 Self::unauthenticated(true)
@@ -86,23 +93,54 @@ impl From<AuthError> for HttpError {
     }
 }
 
-/// The token of `Authorization: Bearer …`, which must stand there once.
-fn bearer(headers: &HeaderMap) -> Result<PlainToken, HttpError> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Err(HttpError::unauthenticated(false));
-    };
-    let refused = || HttpError::unauthenticated(true);
-    if values.next().is_some() {
-        return Err(Problem::malformed("several `Authorization` headers").into());
+/// The token of `Authorization: Bearer …` or `DPoP …`, which must stand there once.
+#[derive(Debug)]
+pub(super) struct PresentedToken {
+    token: PlainToken,
+    bound: bool,
+}
+
+impl PresentedToken {
+    pub(super) fn read(headers: &HeaderMap) -> Result<Self, HttpError> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else {
+            return Err(HttpError::unauthenticated(false));
+        };
+        let refused = || HttpError::unauthenticated(true);
+        if values.next().is_some() {
+            return Err(Problem::malformed("several `Authorization` headers").into());
+        }
+        let text = value.to_str().map_err(|_| refused())?;
+        let (scheme, token) = text.split_once(' ').ok_or_else(refused)?;
+        let token = token.trim();
+        let bound = scheme.eq_ignore_ascii_case(DPOP);
+        if token.is_empty() || !(bound || scheme.eq_ignore_ascii_case("bearer")) {
+            return Err(refused());
+        }
+        Ok(Self {
+            token: PlainToken::presented(token.to_owned()),
+            bound,
+        })
     }
-    let text = value.to_str().map_err(|_| refused())?;
-    let (scheme, token) = text.split_once(' ').ok_or_else(refused)?;
-    let token = token.trim();
-    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
-        Ok(PlainToken::presented(token.to_owned()))
-    } else {
-        Err(refused())
+
+    /// The token in its request.
+    pub(super) fn shown<'r>(
+        &'r self,
+        headers: &'r HeaderMap,
+        method: &'r Method,
+        path: &'r str,
+    ) -> Shown<'r> {
+        let token = self.token.expose();
+        if self.bound {
+            Shown::Bound {
+                token,
+                headers,
+                method,
+                path,
+            }
+        } else {
+            Shown::Bearer(token)
+        }
     }
 }
 

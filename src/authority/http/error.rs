@@ -5,6 +5,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::authority::access::Denied;
+use crate::crypto::sign::CLIENT_ALGORITHMS;
+use crate::protocol::oauth::dpop::DPOP_NONCE;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::store::StoreError;
 
@@ -33,6 +35,21 @@ impl HttpError {
         };
         Self::from(Problem::unauthenticated())
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 401: a better proof of possession is wanted (RFC 9449 §7.1, §9).
+    pub fn unproved(error: &'static str, nonce: Option<&str>) -> Self {
+        let algorithms = CLIENT_ALGORITHMS.join(" ");
+        let challenge =
+            format!("DPoP realm=\"doorward\", error=\"{error}\", algs=\"{algorithms}\"");
+        let mut refused = Self::unauthenticated(true);
+        if let Ok(value) = HeaderValue::from_str(&challenge) {
+            refused = refused.with_header(WWW_AUTHENTICATE, value);
+        }
+        match nonce.map(HeaderValue::from_str) {
+            Some(Ok(nonce)) => refused.with_header(HeaderName::from_static(DPOP_NONCE), nonce),
+            _ => refused,
+        }
     }
 
     /// 308: the same request belongs to another path.

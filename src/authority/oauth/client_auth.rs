@@ -83,7 +83,7 @@ async fn prove(
         }
         _ => false,
     };
-    Ok(right.then(|| AuthenticatedClient {
+    Ok(right.then_some(AuthenticatedClient {
         confidential: !matches!(presented.proof, Proof::None),
         client: found.client,
         app: found.app,
@@ -196,14 +196,14 @@ async fn assertion_counts(
 }
 
 fn read_assertion(assertion: &str, jwks: &str) -> Result<AssertionClaims, JwsError> {
-    let jws = Jws::parse(assertion)?;
-    let typed = jws.typ().is_none_or(|typ| {
+    let signed = Jws::parse(assertion)?;
+    let typed = signed.typ().is_none_or(|typ| {
         typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("client-authentication+jwt")
     });
     if !typed {
         return Err(JwsError::Malformed);
     }
-    jws.verify_with(&PublicKey::from_set(jwks)?)
+    signed.verify_with(&PublicKey::from_set(jwks)?)
 }
 
 fn assertion_fits(claims: &AssertionClaims, client_id: &str, issuer: &str, now: Timestamp) -> bool {

@@ -172,22 +172,13 @@ impl Attempt {
     }
 
     fn give_refresh_token(&self, tx: &mut dyn Tx, grant: &grants::Grant) -> Result<(), StoreError> {
-        refresh_tokens::insert(
-            tx,
-            &NewRefreshToken {
-                id: self.refresh_id,
-                digest: token_digest(&self.refresh_token),
-                client_id: grant.client_id,
-                user_id: grant.user_id,
-                grant_id: grant.id,
-                generation: 0,
-                idle_expires_at: self
-                    .now
-                    .plus(self.lifetimes.refresh_idle)
-                    .min(grant.expires_at),
-                created_at: self.now,
-            },
-        )?;
+        let first = NewRefreshToken::first(
+            self.refresh_id,
+            token_digest(&self.refresh_token),
+            grant,
+            (self.now, self.lifetimes.refresh_idle),
+        );
+        refresh_tokens::insert(tx, &first)?;
         // A public client has nothing but the key to show that a refresh token is its own.
         match &self.key {
             Some(key) if self.app.auth_method == AuthMethod::None => {

@@ -182,19 +182,13 @@ impl Attempt {
             Ok(_) => return Ok(Err(OAuthError::invalid_grant())),
             Err(error) => return Ok(Err(error)),
         };
-        let new = NewRefreshToken {
-            id: self.id,
-            digest: token_digest(&self.successor),
-            client_id: issued.grant.client_id,
-            user_id: issued.grant.user_id,
-            grant_id: issued.grant.id,
-            generation: live.generation.saturating_add(1),
-            idle_expires_at: self
-                .now
-                .plus(self.lifetimes.refresh_idle)
-                .min(issued.grant.expires_at),
-            created_at: self.now,
-        };
+        let new = NewRefreshToken::after(
+            live,
+            self.id,
+            token_digest(&self.successor),
+            &issued.grant,
+            (self.now, self.lifetimes.refresh_idle),
+        );
         if !refresh_tokens::rotate(tx, live, &new)? {
             return Ok(Err(OAuthError::invalid_grant()));
         }

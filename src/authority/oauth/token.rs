@@ -6,12 +6,15 @@ use crate::authority::app::Authority;
 use crate::authority::credentials::tokens;
 use crate::domain::ClientKind;
 use crate::domain::app::GrantType;
-use crate::protocol::oauth::{OAuthError, OAuthErrorCode, TokenGrant, TokenRequest, TokenResponse};
+use crate::protocol::oauth::{
+    DEVICE_CODE, OAuthError, OAuthErrorCode, TokenGrant, TokenRequest, TokenResponse,
+};
 use crate::store::StoreError;
 
 use super::client_auth::{AuthenticatedClient, authenticate_client};
 use super::dpop::{self, DpopError, Proved, ProvenKey};
 use super::exchange::{Redeemed, exchange};
+use super::poll::{Polled, poll};
 use super::refresh::{Refreshed, refresh};
 use super::{Refused, unauthorized_client, used_proof};
 
@@ -19,7 +22,12 @@ use super::{Refused, unauthorized_client, used_proof};
 pub const TOKEN_PATH: &str = "/oauth2/token";
 
 /// The `grant_type`s that work.
-pub const GRANT_TYPES: &[&str] = &["authorization_code", "client_credentials", "refresh_token"];
+pub const GRANT_TYPES: &[&str] = &[
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    DEVICE_CODE,
+];
 
 /// Answers a token request.
 ///
@@ -66,7 +74,14 @@ pub async fn grant(
             };
             refresh(authority, &client, refreshed, key).await
         }
-        TokenGrant::DeviceCode { .. } => Err(unauthorized_client().into()),
+        TokenGrant::DeviceCode { device_code } => {
+            let polled = Polled {
+                device_code,
+                scope,
+                resources,
+            };
+            poll(authority, &client, polled, key).await
+        }
     }
 }
 

@@ -14,7 +14,7 @@ on_both_engines! {
     the_open_stream_of_a_revoked_sidecar_ends,
     a_role_guarded_by_what_everybody_may_is_given_by_roles_alone,
     an_old_slug_leads_to_the_whole_path_however_it_is_spelled,
-    a_token_bound_to_what_nobody_checks_is_refused,
+    a_token_counts_within_its_bounds_only,
     methods_that_somebody_makes_up_share_one_counter,
     names_that_lie_on_a_screen_are_refused,
     a_sidecar_whose_client_was_retired_by_name_can_still_be_put_out,
@@ -185,7 +185,7 @@ async fn an_old_slug_leads_to_the_whole_path_however_it_is_spelled(app: TestApp)
     assert_eq!(moved.header("location"), "/v1/organizations/apex?x=/y");
 }
 
-async fn a_token_bound_to_what_nobody_checks_is_refused(app: TestApp) {
+async fn a_token_counts_within_its_bounds_only(app: TestApp) {
     let ada = app.owner_of("acme").await;
     let now = app.clock.now().unix_seconds();
     let issuer = app.authority.config.issuer.to_string();
@@ -217,11 +217,24 @@ async fn a_token_bound_to_what_nobody_checks_is_refused(app: TestApp) {
         authenticate(&app.authority, &token).await
     };
     assert!(present(&claims).await.is_ok());
-    for bound in [
-        AccessTokenClaims {
-            dw_org: Some(organization),
-            ..claims.clone()
-        },
+    app.owner_of("other").await;
+    app.join("other", ada.id, "auth/owner").await;
+    let bound = AccessTokenClaims {
+        dw_org: Some(organization),
+        ..claims.clone()
+    };
+    let token = app.authority.keys.sign(&bound).unwrap();
+    for (path, status) in [
+        ("/v1/organizations/acme", 200),
+        ("/v1/organizations/other", 404),
+        ("/v1/organizations/other/members", 404),
+        ("/v1/organizations", 403),
+    ] {
+        app.get(path).by(&token).send().await.expect(status);
+        let anywhere = app.get(path).by(&ada.token).send().await;
+        assert_eq!(anywhere.status, 200, "{path}");
+    }
+    for gone in [
         AccessTokenClaims {
             sid: Some(session),
             ..claims.clone()
@@ -231,7 +244,7 @@ async fn a_token_bound_to_what_nobody_checks_is_refused(app: TestApp) {
             ..claims.clone()
         },
     ] {
-        assert_eq!(present(&bound).await, Err(AuthError::Bound));
+        assert_eq!(present(&gone).await, Err(AuthError::Revoked));
     }
 }
 
