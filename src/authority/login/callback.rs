@@ -4,7 +4,6 @@ use http::HeaderMap;
 use http::header::USER_AGENT;
 
 use crate::authority::app::Authority;
-use crate::crypto::sign::KeyError;
 use crate::domain::PlainToken;
 use crate::domain::provider::ProviderKind;
 use crate::protocol::oidc::upstream::{Callback, CallbackError, Outcome};
@@ -80,9 +79,6 @@ pub enum CallbackFailure {
     /// The provider's secret.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// A key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
     /// Nothing can be sealed.
     #[error(transparent)]
     Begin(#[from] LoginError),

@@ -178,9 +178,10 @@ impl Provider {
         format!("{}/login/callback/{}", authority.config.issuer, self.slug)
     }
 
-    /// Whether it can be asked to let the user prove who they are again.
+    /// Whether it can be asked to let the user prove who they are again. GitHub has no way to ask;
+    /// Google refuses `prompt=login` and tells no `auth_time`.
     pub const fn reauthenticates(&self) -> bool {
-        !matches!(self.kind, ProviderKind::Github)
+        !matches!(self.kind, ProviderKind::Github | ProviderKind::Google)
     }
 
     /// What to ask for, space-delimited.

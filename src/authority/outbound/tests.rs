@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use http::HeaderMap;
+
 use super::*;
 
 fn outbound(allowed: &[&str]) -> Outbound {

@@ -180,3 +180,31 @@ async fn an_answer_names_its_issuer_or_is_refused_where_that_was_announced() {
     let own = world.corp.issuer.clone();
     back(&mut browser, Some(&own)).await.expect(303);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_slow_huge_or_points_elsewhere_is_bounded() {
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    for answer in [
+        Instead::Silence,
+        Instead::Huge,
+        Instead::Redirect("http://169.254.169.254/latest/meta-data".to_owned()),
+        Instead::Json(200, json!("text")),
+    ] {
+        let world = World::start(None).await;
+        world
+            .corp
+            .with(|script| script.instead.insert(DISCOVERY, answer));
+        let mut browser = world.browser();
+        let page = browser
+            .sign_in_page(&world.begin(&LoginRequest::to(HOME)))
+            .await;
+        // Somebody waits; others find out from the same answer and do not ask again.
+        let (mut one, mut two) = (browser.clone(), browser.clone());
+        let (one, two) = tokio::join!(one.choose(&page, "corp"), two.choose(&page, "corp"));
+        one.expect(502);
+        two.expect(502);
+        assert_eq!(world.corp.asked(DISCOVERY), 1);
+        // Another provider is not held up.
+        world.log_in(&mut browser, "other").await;
+    }
+}

@@ -67,7 +67,7 @@ impl Visit<'_> {
             CallbackFailure::Finish(error) => self.finish_failure(error),
             CallbackFailure::Provider(error) => self.provider_failure(error),
             CallbackFailure::Store(error) => self.store_failure(error),
-            CallbackFailure::Key(_) | CallbackFailure::Begin(_) => {
+            CallbackFailure::Begin(_) => {
                 tracing::error!(error = %failure, "a login cannot go on");
                 self.failure(ErrorKind::Internal, None)
             }
