@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use hyper_util::service::TowerToHyperService;
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ use super::init::{InitError, apply_built_in};
 use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
 use super::login::{self, DemoProvider, Directory, ProviderError};
+use super::oauth::backchannel;
 use super::outbound::{Outbound, OutboundSetupError};
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
@@ -53,6 +55,8 @@ pub struct Authority {
     pub demo: Option<DemoProvider>,
     /// The change feed.
     pub feed: Arc<Supplier>,
+    /// The metadata document, made when it is first asked for.
+    pub metadata: OnceLock<Bytes>,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
     /// Background work, and the stop that long responses watch.
@@ -104,6 +108,7 @@ impl Authority {
             directory: Directory::default(),
             demo,
             keys: Arc::new(keys),
+            metadata: OnceLock::new(),
             config: Arc::new(config),
             tasks,
             store,
@@ -286,6 +291,7 @@ impl App {
             control::serve(&self.authority, listening).map_err(StartError::Runtime)?;
         }
         self.authority.feed.start()?;
+        backchannel::start(&self.authority);
         jobs::start_cleaner(&self.authority.store, &self.authority.clock, &tasks);
         let service = TowerToHyperService::new(http::router(self.authority));
         for listening in self.listening {

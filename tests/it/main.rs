@@ -11,8 +11,10 @@
 )]
 
 mod authority;
+mod conformance;
 mod hardening;
 mod login;
+mod oauth;
 mod pages;
 mod replication;
 mod sidecar;

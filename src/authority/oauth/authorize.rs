@@ -4,22 +4,24 @@ use crate::authority::app::Authority;
 use crate::authority::login::{self, LoginError, LoginRequest};
 use crate::crypto::digest::token_digest;
 use crate::crypto::seal::SealError;
-use crate::domain::app::{ApplicationType, GrantType};
-use crate::domain::{OrganizationId, PlainToken, Scopes, UserId};
+use crate::domain::app::ApplicationType;
+use crate::domain::{OrganizationId, PlainToken, Scopes};
 use crate::protocol::oauth::authorize::{
-    AuthorizationRequest, AuthorizeError, AuthorizeErrorCode, PUSHED_PREFIX, Parameters,
+    AuthorizeError, AuthorizeErrorCode, PUSHED_PREFIX, Parameters,
 };
 use crate::protocol::oauth::redirect::redirect_allowed;
 use crate::store::apps::{self, App};
-use crate::store::clients::ClientState;
 use crate::store::sessions::Session;
-use crate::store::{StoreError, Tx, consents, members, organizations, pushed_requests};
+use crate::store::{StoreError, consents, pushed_requests};
 
 use super::answer::{Answer, Recipient, UNAVAILABLE};
+use super::check::{check, grantable, is_active, membership, redirect_uri};
 use super::codes;
 use super::interaction::{Interaction, Returned};
 use super::standing::{Standing, standing};
 
+/// The endpoint.
+pub const AUTHORIZE: &str = "/oauth2/authorize";
 /// Where a login comes back to.
 pub const RESUME: &str = "/oauth2/authorize/resume";
 /// Where a person is asked to agree.
@@ -64,9 +66,9 @@ pub enum Refusal {
 }
 
 /// A request whose client and redirect URI are right.
-struct Known {
-    app: App,
-    recipient: Recipient,
+pub(super) struct Known {
+    pub(super) app: App,
+    pub(super) recipient: Recipient,
 }
 
 /// A request comes in. `session` is the one of its cookie.
@@ -79,6 +81,33 @@ pub async fn start(
     parameters: &Parameters,
     session: Option<Session>,
 ) -> Result<Outcome, Refusal> {
+    match receive(authority, parameters).await? {
+        Ok((known, interaction)) => proceed_or_tell(authority, known, interaction, session).await,
+        Err(answer) => Ok(Outcome::Answer(answer)),
+    }
+}
+
+/// A request comes in by a form, without cookies: it is checked and sealed, to be gone on with by
+/// [`resume`]. The inner error is what the client is told at once.
+///
+/// # Errors
+///
+/// [`Refusal`]: show a page, redirect nowhere.
+pub async fn carry_over(
+    authority: &Authority,
+    parameters: &Parameters,
+) -> Result<Result<String, Outcome>, Refusal> {
+    match receive(authority, parameters).await? {
+        Ok((_, interaction)) => Ok(Ok(interaction.seal(authority)?)),
+        Err(answer) => Ok(Err(Outcome::Answer(answer))),
+    }
+}
+
+/// Establishes who asks and where the answer goes, then what is asked for.
+async fn receive(
+    authority: &Authority,
+    parameters: &Parameters,
+) -> Result<Result<(Known, Interaction), Answer>, Refusal> {
     let app = app_of(authority, parameters).await?;
     let issuer = authority.config.issuer.as_str();
     let pushed = parameters
@@ -87,20 +116,19 @@ pub async fn start(
     if let Some(uri) = pushed {
         let interaction = pushed_interaction(authority, &app, uri).await?;
         let recipient = Recipient::of_request(&interaction.request, issuer);
-        return proceed_or_tell(authority, Known { app, recipient }, interaction, session).await;
+        return Ok(Ok((Known { app, recipient }, interaction)));
     }
-    let redirect_uri = redirect_uri(&app, parameters)?;
+    let redirect_uri = redirect_uri(&app, parameters).ok_or(Refusal::RedirectUri)?;
     let recipient = Recipient::of_parameters(parameters, redirect_uri.clone(), issuer);
-    let read = check(authority, &app, parameters, redirect_uri);
-    match read {
-        Err(error) => Ok(Outcome::Answer(recipient.refuse(&error))),
-        Ok(_) if app.require_par => Ok(Outcome::Answer(recipient.refuse(&AuthorizeError::new(
+    match check(authority, &app, parameters, redirect_uri) {
+        Err(error) => Ok(Err(recipient.refuse(&error))),
+        Ok(_) if app.require_par => Ok(Err(recipient.refuse(&AuthorizeError::new(
             AuthorizeErrorCode::InvalidRequest,
             "the app must push its requests",
         )))),
-        Ok(request) => {
-            let interaction = Interaction::begin(authority, request);
-            proceed_or_tell(authority, Known { app, recipient }, interaction, session).await
+        Ok(checked) => {
+            let interaction = Interaction::begin(authority, checked);
+            Ok(Ok((Known { app, recipient }, interaction)))
         }
     }
 }
@@ -116,8 +144,7 @@ pub async fn resume(
     login_error: Option<&str>,
     session: Option<Session>,
 ) -> Result<Outcome, Refusal> {
-    let (app, interaction) = reopen(authority, sealed).await?;
-    let recipient = Recipient::of_request(&interaction.request, authority.config.issuer.as_str());
+    let (known, interaction) = reopen(authority, sealed).await?;
     let refused = match login_error {
         Some("access_denied") => Some(AuthorizeError::new(
             AuthorizeErrorCode::AccessDenied,
@@ -130,19 +157,19 @@ pub async fn resume(
         None => None,
     };
     if let Some(error) = refused {
-        return Ok(Outcome::Answer(recipient.refuse(&error)));
+        return Ok(Outcome::Answer(known.recipient.refuse(&error)));
     }
-    proceed_or_tell(authority, Known { app, recipient }, interaction, session).await
+    proceed_or_tell(authority, known, interaction, session).await
 }
 
 /// Opens what the browser brought back, and looks at its client again.
 pub(super) async fn reopen(
     authority: &Authority,
     sealed: &str,
-) -> Result<(App, Interaction), Refusal> {
+) -> Result<(Known, Interaction), Refusal> {
     let interaction = match Interaction::open(authority, sealed) {
         Ok(Returned::InTime(interaction)) => interaction,
-        Ok(Returned::Late(request)) => Interaction::begin(authority, request),
+        Ok(Returned::Late(checked)) => Interaction::begin(authority, checked),
         Ok(Returned::Lost) => return Err(Refusal::Expired),
         Err(_) => return Err(Refusal::Foreign),
     };
@@ -162,7 +189,8 @@ pub(super) async fn reopen(
     ) {
         return Err(Refusal::RedirectUri);
     }
-    Ok((app, interaction))
+    let recipient = Recipient::of_request(&interaction.request, authority.config.issuer.as_str());
+    Ok((Known { app, recipient }, interaction))
 }
 
 /// A client that is told of a failing store can try again; a person cannot do anything about it.
@@ -182,60 +210,119 @@ async fn proceed_or_tell(
     }
 }
 
+/// What is to be done about a request now.
+pub(super) enum Judged {
+    /// Something else first, or nothing any more.
+    Outcome(Outcome),
+    /// The user is asked whether they agree.
+    Ask(Ready),
+    /// A code is given out.
+    Grant(Ready),
+}
+
+/// A request of a user who has proved enough.
+pub(super) struct Ready {
+    pub(super) session: Session,
+    pub(super) scope: Scopes,
+    /// What the user agreed to before.
+    pub(super) agreed: Scopes,
+    pub(super) organization: Option<OrganizationId>,
+}
+
 async fn proceed(
     authority: &Authority,
-    Known { app, recipient }: Known,
+    known: Known,
     interaction: Interaction,
     session: Option<Session>,
 ) -> Result<Outcome, Refusal> {
-    let refuse = |error: &AuthorizeError| Ok(Outcome::Answer(recipient.refuse(error)));
-    let session = match (standing(&interaction, session.as_ref()), session) {
+    match judge(authority, &known, &interaction, session).await? {
+        Judged::Outcome(outcome) => Ok(outcome),
+        Judged::Ask(_) => {
+            let sealed = interaction.seal(authority)?;
+            Ok(Outcome::Page(format!("{CONSENT}?request={sealed}")))
+        }
+        Judged::Grant(ready) => grant(authority, &known, &interaction, ready, false).await,
+    }
+}
+
+/// Looks at everything that decides about a request.
+pub(super) async fn judge(
+    authority: &Authority,
+    known: &Known,
+    interaction: &Interaction,
+    session: Option<Session>,
+) -> Result<Judged, Refusal> {
+    let Known { app, recipient } = known;
+    let refuse =
+        |error: &AuthorizeError| Ok(Judged::Outcome(Outcome::Answer(recipient.refuse(error))));
+    let session = match (standing(interaction, session.as_ref()), session) {
         (Standing::Proven, Some(session)) => session,
         (Standing::Refused(error), _) => return refuse(&error),
-        _ => return log_in(authority, &app, interaction, &recipient),
+        _ => return log_in(authority, known, interaction).map(Judged::Outcome),
     };
     let request = &interaction.request;
-    let scope = match grantable(&app, request) {
+    let scope = match grantable(app, request) {
         Ok(scope) => scope,
         Err(error) => return refuse(&error),
     };
-    let agreed = agreement(authority, &app, &interaction, &session).await?;
-    let organization = match agreed.organization {
+    let agreement = agreement(authority, app, interaction, &session).await?;
+    let organization = match agreement.organization {
         Ok(organization) => organization,
         Err(error) => return refuse(&error),
     };
-    let ask = !app.first_party && (request.prompt.consent || !scope.is_subset(&agreed.scope));
-    if ask && request.prompt.none {
+    let new = request.prompt.consent || !scope.is_subset(&agreement.scope);
+    let ready = Ready {
+        session,
+        scope,
+        agreed: agreement.scope,
+        organization,
+    };
+    if app.first_party || !new {
+        return Ok(Judged::Grant(ready));
+    }
+    if request.prompt.none {
         return refuse(&AuthorizeError::new(
             AuthorizeErrorCode::ConsentRequired,
             "the user has not agreed to what is asked for",
         ));
     }
-    if ask {
-        let sealed = interaction.seal(authority)?;
-        return Ok(Outcome::Page(format!("{CONSENT}?request={sealed}")));
-    }
-    let issue = codes::Issue {
-        interaction: &interaction,
-        session: &session,
-        app: &app,
-        scope,
-        organization,
-        consented: false,
-    };
-    match codes::issue(authority, issue).await? {
-        Ok(code) => Ok(Outcome::Answer(recipient.grant(code.expose()))),
-        Err(error) => refuse(&error),
-    }
+    Ok(Judged::Ask(ready))
 }
 
-fn log_in(
+/// Gives out a code. `consented` tells whether the user has just agreed.
+pub(super) async fn grant(
     authority: &Authority,
-    app: &App,
-    mut interaction: Interaction,
-    recipient: &Recipient,
+    Known { app, recipient }: &Known,
+    interaction: &Interaction,
+    ready: Ready,
+    consented: bool,
 ) -> Result<Outcome, Refusal> {
-    interaction.sent_to_login = true;
+    let issue = codes::Issue {
+        interaction,
+        session: &ready.session,
+        app,
+        scope: ready.scope,
+        organization: ready.organization,
+        consented,
+    };
+    Ok(Outcome::Answer(
+        match codes::issue(authority, issue).await? {
+            Ok(code) => recipient.grant(code.expose()),
+            Err(error) => recipient.refuse(&error),
+        },
+    ))
+}
+
+/// Sends the browser to log in, and has it come back with what the request asked for.
+pub(super) fn log_in(
+    authority: &Authority,
+    Known { app, recipient }: &Known,
+    interaction: &Interaction,
+) -> Result<Outcome, Refusal> {
+    let interaction = Interaction {
+        sent_to_login: true,
+        ..interaction.clone()
+    };
     let sealed = interaction.seal(authority)?;
     let request = &interaction.request;
     let login = LoginRequest {
@@ -272,79 +359,6 @@ async fn app_of(authority: &Authority, parameters: &Parameters) -> Result<App, R
         .ok_or(Refusal::UnknownClient)
 }
 
-fn is_active(authority: &Authority, app: &App) -> bool {
-    let now = authority.clock.now();
-    app.client.state == ClientState::Active && app.expires_at.is_none_or(|end| now < end)
-}
-
-fn redirect_uri(app: &App, parameters: &Parameters) -> Result<String, Refusal> {
-    let native = app.application_type == ApplicationType::Native;
-    parameters
-        .sole("redirect_uri")
-        .filter(|uri| redirect_allowed(&app.redirect_uris, uri, native))
-        .map(str::to_owned)
-        .ok_or(Refusal::RedirectUri)
-}
-
-/// Everything that can be said of a request of this app before anybody logs in.
-pub(super) fn check(
-    authority: &Authority,
-    app: &App,
-    parameters: &Parameters,
-    redirect_uri: String,
-) -> Result<AuthorizationRequest, AuthorizeError> {
-    let request =
-        AuthorizationRequest::read(parameters, app.client.identifier.clone(), redirect_uri)?;
-    if !app.grant_types.contains(GrantType::AuthorizationCode) {
-        return Err(AuthorizeError::new(
-            AuthorizeErrorCode::UnauthorizedClient,
-            "the app may not use the authorization code grant",
-        ));
-    }
-    grantable(app, &request)?;
-    let issuer = authority.config.issuer.as_str();
-    let known = |resource: &String| resource == issuer || app.resources.contains(resource);
-    if !request.resources.iter().all(known) {
-        return Err(AuthorizeError::new(
-            AuthorizeErrorCode::InvalidTarget,
-            "the app gets no tokens for this `resource`",
-        ));
-    }
-    Ok(request)
-}
-
-/// The scopes that the app asks for and may have. Others are passed over: OpenID Connect Core
-/// §3.1.2.1 wants unknown ones ignored, and the token response tells what was granted.
-pub(super) fn grantable(
-    app: &App,
-    request: &AuthorizationRequest,
-) -> Result<Scopes, AuthorizeError> {
-    let asked = request.scopes();
-    let refreshes = app.grant_types.contains(GrantType::RefreshToken);
-    let scope: Scopes = app
-        .client
-        .scopes
-        .iter()
-        .filter(|scope| match &asked {
-            Some(asked) => asked.contains(scope.as_str()),
-            // To act when nobody is there has to be asked for.
-            None => scope.as_str() != OFFLINE_ACCESS,
-        })
-        .filter(|scope| scope.as_str() != OFFLINE_ACCESS || refreshes)
-        .cloned()
-        .collect();
-    if scope.is_empty() {
-        return Err(AuthorizeError::new(
-            AuthorizeErrorCode::InvalidScope,
-            "the app may have none of the scopes",
-        ));
-    }
-    Ok(scope)
-}
-
-/// The scope that asks for refresh tokens (OpenID Connect Core §11).
-pub const OFFLINE_ACCESS: &str = "offline_access";
-
 async fn pushed_interaction(
     authority: &Authority,
     app: &App,
@@ -360,10 +374,10 @@ async fn pushed_interaction(
         .filter(|pushed| pushed.client_id == app.client.id)
         .filter(|pushed| now < pushed.created_at.plus(lifetime))
         .ok_or(Refusal::PushedRequest)?;
-    let request = serde_json::from_str(&pushed.parameters).map_err(|_| Refusal::PushedRequest)?;
+    let checked = serde_json::from_str(&pushed.parameters).map_err(|_| Refusal::PushedRequest)?;
     Ok(Interaction {
         pushed: Some(digest.to_hex()),
-        ..Interaction::begin(authority, request)
+        ..Interaction::begin(authority, checked)
     })
 }
 
@@ -397,30 +411,4 @@ async fn agreement(
             })
         })
         .await
-}
-
-/// The organization that tokens are bound to. One that is not there and one that the user does not
-/// belong to look alike.
-pub(super) fn membership(
-    tx: &mut dyn Tx,
-    named: Option<&str>,
-    user: UserId,
-) -> Result<Result<Option<OrganizationId>, AuthorizeError>, StoreError> {
-    let Some(named) = named else {
-        return Ok(Ok(None));
-    };
-    let organization = match (named.parse::<OrganizationId>(), named.parse()) {
-        (Ok(id), _) => Some(id),
-        (Err(_), Ok(slug)) => organizations::find_by_slug(tx, &slug)?.map(|found| found.id),
-        (Err(_), Err(_)) => None,
-    };
-    if let Some(organization) = organization
-        && members::find(tx, organization, user)?.is_some()
-    {
-        return Ok(Ok(Some(organization)));
-    }
-    Ok(Err(AuthorizeError::new(
-        AuthorizeErrorCode::AccessDenied,
-        "the user is not a member of `organization`",
-    )))
 }

@@ -17,10 +17,20 @@ const PURPOSE: &str = "interaction";
 /// How long after its end an interaction can still be begun again from what it holds.
 const RESTART: Duration = Duration::from_hours(24);
 
+/// A request that its app may make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// What the app asked for. Its hint is gone: [`Self::user`] is what was in it.
+    pub request: AuthorizationRequest,
+    /// The user that the app's ID token names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+}
+
 /// What has been established about a request so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interaction {
-    /// What the client asked for. Its hint is gone: [`Self::user`] is what was in it.
+    /// What the client asked for.
     pub request: AuthorizationRequest,
     /// When it asked: `max_age` and `prompt=login` are judged from here.
     pub started_at: Timestamp,
@@ -43,20 +53,20 @@ pub enum Returned {
     /// It can go on.
     InTime(Interaction),
     /// It took too long. The request in it is as good as one that comes now.
-    Late(AuthorizationRequest),
+    Late(Checked),
     /// It took too long, and the pushed request it came from is gone.
     Lost,
 }
 
 impl Interaction {
     /// Begins one.
-    pub fn begin(authority: &Authority, request: AuthorizationRequest) -> Self {
+    pub fn begin(authority: &Authority, checked: Checked) -> Self {
         let now = authority.clock.now();
         Self {
-            request,
+            request: checked.request,
             started_at: now,
             expires_at: now.plus(authority.config.lifetimes.interaction),
-            user: None,
+            user: checked.user,
             pushed: None,
             sent_to_login: false,
         }
@@ -85,7 +95,10 @@ impl Interaction {
         } else if opened.pushed.is_some() {
             Returned::Lost
         } else {
-            Returned::Late(opened.request)
+            Returned::Late(Checked {
+                request: opened.request,
+                user: opened.user,
+            })
         })
     }
 

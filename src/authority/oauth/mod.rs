@@ -2,14 +2,20 @@
 
 mod answer;
 pub mod authorize;
+pub mod backchannel;
+mod check;
 mod client_auth;
 mod codes;
+pub mod consent;
 pub mod device;
 pub mod dpop;
 mod exchange;
 pub mod interaction;
 pub mod introspect;
 mod issue;
+pub mod logout;
+pub mod metadata;
+pub mod par;
 mod poll;
 mod refresh;
 mod refused;

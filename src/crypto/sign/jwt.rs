@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::domain::app::IdTokenAlg;
 use crate::protocol::jose::{Jwk, JwkSet};
 
 use super::super::digest::sha256;
@@ -44,6 +45,15 @@ impl JwtAlgorithm {
         [Self::Rs256, Self::Es256]
             .into_iter()
             .find(|algorithm| algorithm.as_str() == text)
+    }
+}
+
+impl From<IdTokenAlg> for JwtAlgorithm {
+    fn from(algorithm: IdTokenAlg) -> Self {
+        match algorithm {
+            IdTokenAlg::RS256 => Self::Rs256,
+            IdTokenAlg::ES256 => Self::Es256,
+        }
     }
 }
 

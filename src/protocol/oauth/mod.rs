@@ -13,6 +13,6 @@ pub use client_auth::{AssertionClaims, JWT_BEARER, PresentedClient, Proof};
 pub use form::{FORM, Form};
 pub use introspection::{Introspection, TokenQuery, parse_token_query};
 pub use token::{
-    DEVICE_CODE, Metadata, OAuthError, OAuthErrorCode, TokenGrant, TokenRequest, TokenResponse,
+    DEVICE_CODE, OAuthError, OAuthErrorCode, TokenGrant, TokenRequest, TokenResponse,
     parse_token_request,
 };

@@ -168,25 +168,6 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// Authorization-server metadata (RFC 8414), as far as it works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
-    /// The issuer URL.
-    pub issuer: String,
-    /// Where tokens are.
-    pub token_endpoint: String,
-    /// Where keys are.
-    pub jwks_uri: String,
-    /// The scopes of the authority's own API.
-    pub scopes_supported: Vec<String>,
-    /// Required by the RFC; empty without an authorization endpoint.
-    pub response_types_supported: Vec<String>,
-    /// How tokens can be asked for.
-    pub grant_types_supported: Vec<String>,
-    /// How clients authenticate.
-    pub token_endpoint_auth_methods_supported: Vec<String>,
-}
-
 /// Reads a token request: the `Authorization` header, if there is one, and the form.
 ///
 /// # Errors

@@ -451,7 +451,12 @@ async fn metadata_and_keys_say_what_works(served: Served) {
     assert_eq!(metadata["issuer"], "http://127.0.0.1:7180");
     assert_eq!(
         metadata["grant_types_supported"],
-        json!(["client_credentials"])
+        json!([
+            "authorization_code",
+            "client_credentials",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code",
+        ])
     );
     let keys = served
         .call(Method::GET, "/.well-known/jwks.json", None, Value::Null)

@@ -24,7 +24,7 @@ use crate::protocol::organizations::{Page, PageQuery};
 use crate::protocol::problem::{Mistake, Problem};
 use crate::store::clients::Client;
 
-use super::oauth::Uncached;
+use super::uncached::Uncached;
 
 pub(super) fn routes() -> Router<Arc<Authority>> {
     Router::new()

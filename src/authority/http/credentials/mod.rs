@@ -1,9 +1,9 @@
-//! Tokens, keys, clients and sidecars over HTTP.
+//! Clients and sidecars over HTTP.
 
 mod clients;
-mod oauth;
 mod routes;
 mod sidecars;
+mod uncached;
 
-pub(super) use oauth::Uncached;
 pub(super) use routes::routes;
+pub(super) use uncached::Uncached;

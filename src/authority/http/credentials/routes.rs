@@ -6,11 +6,9 @@ use axum::Router;
 
 use crate::authority::app::Authority;
 
-use super::{clients, oauth, sidecars};
+use super::{clients, sidecars};
 
 /// Every route that is about credentials.
 pub(in crate::authority::http) fn routes() -> Router<Arc<Authority>> {
-    oauth::routes()
-        .merge(clients::routes())
-        .merge(sidecars::routes())
+    clients::routes().merge(sidecars::routes())
 }

@@ -25,7 +25,7 @@ use crate::protocol::organizations::{Gone, Page, PageQuery};
 use crate::protocol::problem::{Mistake, Problem};
 use crate::store::sidecars::Sidecar;
 
-use super::oauth::Uncached;
+use super::uncached::Uncached;
 
 pub(super) fn routes() -> Router<Arc<Authority>> {
     Router::new()

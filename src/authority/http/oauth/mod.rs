@@ -1,9 +1,15 @@
 //! The endpoints of OAuth and OpenID Connect.
 
+mod authorize;
+mod browser;
+mod consent;
 mod cors;
 mod device;
 mod form;
 mod introspect;
+mod logout;
+mod metadata;
+mod par;
 mod refused;
 mod revoke;
 mod routes;

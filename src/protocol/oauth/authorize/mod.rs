@@ -12,7 +12,6 @@ mod tests;
 
 pub use error::{AuthorizeError, AuthorizeErrorCode};
 pub use parameters::{Parameters, Repeated, TooLarge};
-pub use request::{AuthorizationRequest, Prompt, ResponseMode, echoed_state, response_mode};
-
-/// The scheme of a pushed request's name (RFC 9126 §2.2).
-pub const PUSHED_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
+pub use request::{
+    AuthorizationRequest, PUSHED_PREFIX, Prompt, ResponseMode, echoed_state, response_mode,
+};

@@ -10,6 +10,9 @@ use crate::domain::{ClientIdentifier, Scopes};
 use super::error::{AuthorizeError, AuthorizeErrorCode};
 use super::parameters::Parameters;
 
+/// The scheme of a pushed request's name (RFC 9126 §2.2).
+pub const PUSHED_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
+
 /// The most characters of one value that is kept while somebody logs in.
 const VALUE_MAX: usize = 1024;
 /// The most resources one grant is for.

@@ -1,0 +1,114 @@
+//! The page on which people allow an app to act for them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::authority::app::Authority;
+use crate::authority::http::pages::consent::{AccountCard, AppCard, ScopeLine};
+use crate::authority::http::pages::form::{Fields, Holder, check_csrf, csrf_token};
+use crate::authority::http::pages::{ConsentPage, ErrorKind};
+use crate::authority::oauth::authorize::{self, CONSENT};
+use crate::authority::oauth::consent::{self, Asked, Question};
+use crate::domain::app::ClientSource;
+use crate::domain::user::User;
+
+use super::browser::Visitor;
+
+pub(super) fn routes() -> Router<Arc<Authority>> {
+    Router::new().route(CONSENT, get(ask).post(decide))
+}
+
+/// `GET /consent`
+async fn ask(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+    let parameters = match visitor.asked(query.as_deref()) {
+        Ok(parameters) => parameters,
+        Err(page) => return page,
+    };
+    let session = match visitor.session().await {
+        Ok(session) => session,
+        Err(error) => return visitor.store_failed(&error),
+    };
+    let sealed = parameters.sole("request").unwrap_or_default();
+    match consent::question(&visitor.authority, sealed, session).await {
+        Ok(Asked::Ask(question)) => {
+            visitor.speak(question.ui_locales.as_deref());
+            let page = page(&visitor, *question, sealed);
+            visitor.show(page.render(visitor.locale, &visitor.authority.config.brand))
+        }
+        Ok(Asked::Go(outcome)) => visitor.go(Ok(outcome)),
+        Err(refusal) => visitor.refuse(&refusal),
+    }
+}
+
+/// `POST /consent`
+async fn decide(visitor: Visitor, fields: Fields) -> Response {
+    let sealed = fields.get("request");
+    let session = match visitor.session().await {
+        Ok(Some(session)) => session,
+        // The login has ended while the page was open: it can be had again.
+        Ok(None) => {
+            return visitor.go(authorize::resume(&visitor.authority, sealed, None, None).await);
+        }
+        Err(error) => return visitor.store_failed(&error),
+    };
+    let holder = Holder::Session(session.id);
+    let headers = &visitor.headers;
+    if let Err(error) = check_csrf(&visitor.authority, headers, holder, fields.get("csrf")) {
+        return visitor.form_refused(error);
+    }
+    let allow = match fields.get("decision") {
+        "allow" => true,
+        "deny" => false,
+        _ => return visitor.error(visitor.page(ErrorKind::BadRequest)),
+    };
+    visitor.go(consent::decide(&visitor.authority, sealed, session, allow).await)
+}
+
+fn page(visitor: &Visitor, question: Question, sealed: &str) -> ConsentPage {
+    let app = question.app;
+    let unverified = matches!(
+        app.source,
+        ClientSource::Registration | ClientSource::Metadata
+    );
+    ConsentPage {
+        action: CONSENT.to_owned(),
+        request: sealed.to_owned(),
+        csrf: csrf_token(&visitor.authority, Holder::Session(question.session.id)),
+        app: AppCard {
+            name: app.client.name,
+            logo_uri: app.logo_uri,
+            client_uri: app.client_uri,
+            policy_uri: app.policy_uri,
+            tos_uri: app.tos_uri,
+            unverified,
+        },
+        account: account_card(question.user),
+        scopes: question
+            .scope
+            .iter()
+            .map(|scope| ScopeLine {
+                granted: question.agreed.contains(scope.as_str()),
+                scope: scope.as_str().to_owned(),
+                description: None,
+            })
+            .collect(),
+        organization: question
+            .organization
+            .map(|organization| organization.name.to_string()),
+        redirect_uri: question.redirect_uri,
+        switch_account: question.switch_account,
+    }
+}
+
+/// A user as pages show them.
+pub(super) fn account_card(user: User) -> AccountCard {
+    AccountCard {
+        name: user.display_name,
+        email: Some(user.email),
+        avatar_url: user.avatar_url,
+    }
+}

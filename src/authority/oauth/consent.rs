@@ -1,0 +1,128 @@
+//! Consent: what a third party's app is allowed, by the person whom it concerns.
+
+use crate::authority::app::Authority;
+use crate::domain::Scopes;
+use crate::domain::organization::Organization;
+use crate::domain::user::User;
+use crate::protocol::oauth::authorize::{AuthorizeError, AuthorizeErrorCode};
+use crate::store::apps::App;
+use crate::store::sessions::Session;
+use crate::store::{StoreError, organizations, users};
+
+use super::authorize::{Judged, Known, Outcome, Refusal, grant, judge, log_in, reopen};
+use super::interaction::Interaction;
+
+/// What a person is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Whom it is about.
+    pub app: App,
+    /// Who is asked.
+    pub user: User,
+    /// In which session: the answer must come from there.
+    pub session: Session,
+    /// What the app asks for.
+    pub scope: Scopes,
+    /// What it was allowed before.
+    pub agreed: Scopes,
+    /// The organization that its tokens are bound to.
+    pub organization: Option<Organization>,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// The languages that the app asks for.
+    pub ui_locales: Option<String>,
+    /// A path to log in as somebody else.
+    pub switch_account: Option<String>,
+}
+
+/// What comes of looking at the question.
+#[derive(Debug)]
+pub enum Asked {
+    /// It is to be asked.
+    Ask(Box<Question>),
+    /// There is nothing to ask, or something else comes first.
+    Go(Outcome),
+}
+
+/// The question behind a sealed interaction. Nothing is written.
+///
+/// # Errors
+///
+/// [`Refusal`]: show a page, redirect nowhere.
+pub async fn question(
+    authority: &Authority,
+    sealed: &str,
+    session: Option<Session>,
+) -> Result<Asked, Refusal> {
+    let (known, interaction) = reopen(authority, sealed).await?;
+    let ready = match judge(authority, &known, &interaction, session).await? {
+        Judged::Outcome(outcome) => return Ok(Asked::Go(outcome)),
+        // Agreed to in another tab meanwhile.
+        Judged::Grant(ready) => {
+            let outcome = grant(authority, &known, &interaction, ready, false).await?;
+            return Ok(Asked::Go(outcome));
+        }
+        Judged::Ask(ready) => ready,
+    };
+    let switch_account = switch_account(authority, &known, &interaction)?;
+    let (user, organization) = (ready.session.user_id, ready.organization);
+    let (user, organization) = authority
+        .store
+        .read::<_, StoreError>(move |tx| {
+            let organization = match organization {
+                Some(id) => organizations::find(tx, id)?,
+                None => None,
+            };
+            Ok((users::find(tx, user)?, organization))
+        })
+        .await?;
+    let Some(user) = user else {
+        // Erased since the session was looked up: the session is gone too.
+        return log_in(authority, &known, &interaction).map(Asked::Go);
+    };
+    Ok(Asked::Ask(Box::new(Question {
+        app: known.app,
+        user,
+        session: ready.session,
+        scope: ready.scope,
+        agreed: ready.agreed,
+        organization,
+        redirect_uri: interaction.request.redirect_uri,
+        ui_locales: interaction.request.ui_locales,
+        switch_account,
+    })))
+}
+
+fn switch_account(
+    authority: &Authority,
+    known: &Known,
+    interaction: &Interaction,
+) -> Result<Option<String>, Refusal> {
+    match log_in(authority, known, interaction)? {
+        Outcome::Page(path) => Ok(Some(path)),
+        Outcome::Answer(_) => Ok(None),
+    }
+}
+
+/// The person has answered. The caller has made sure that a page of ours asked, in this session.
+///
+/// # Errors
+///
+/// [`Refusal`]: show a page, redirect nowhere.
+pub async fn decide(
+    authority: &Authority,
+    sealed: &str,
+    session: Session,
+    allow: bool,
+) -> Result<Outcome, Refusal> {
+    let (known, interaction) = reopen(authority, sealed).await?;
+    match judge(authority, &known, &interaction, Some(session)).await? {
+        Judged::Outcome(outcome) => Ok(outcome),
+        Judged::Ask(ready) | Judged::Grant(ready) if allow => {
+            grant(authority, &known, &interaction, ready, true).await
+        }
+        Judged::Ask(_) | Judged::Grant(_) => Ok(Outcome::Answer(known.recipient.refuse(
+            &AuthorizeError::new(AuthorizeErrorCode::AccessDenied, "the user said no"),
+        ))),
+    }
+}

@@ -1,0 +1,79 @@
+//! `docs/conformance.md` names every module once, each with a test that exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The rows of the tables: what was ported, and the name of the test.
+fn rows() -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md");
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let (what, test) = (cells.next()?, cells.next()?);
+            let name = |cell: &str| cell.trim().trim_matches('`').to_owned();
+            test.starts_with('`').then(|| (name(what), name(test)))
+        })
+        .collect()
+}
+
+/// The tests of this folder.
+fn tests() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/conformance");
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        for part in text.split("#[tokio::test]\nasync fn ").skip(1) {
+            names.insert(part.split('(').next().unwrap().to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn the_document_and_the_tests_are_the_same_list() {
+    let (rows, tests) = (rows(), tests());
+    let named: BTreeSet<String> = rows.iter().map(|(_, test)| test.clone()).collect();
+    assert_eq!(named, tests);
+    assert_eq!(
+        rows.len(),
+        tests.len(),
+        "a test stands in the document once"
+    );
+}
+
+#[test]
+fn a_ported_module_keeps_its_name() {
+    for (module, test) in rows() {
+        if module.starts_with("oidcc-") {
+            assert_eq!(module.replace('-', "_"), test);
+        }
+    }
+}
+
+#[test]
+fn every_module_of_the_four_plans_is_there() {
+    let mut plans: BTreeMap<&str, usize> = BTreeMap::new();
+    for (module, _) in rows() {
+        let plan = if module.starts_with("oidcc-backchannel") {
+            "back-channel"
+        } else if module.starts_with("oidcc-rp-initiated") {
+            "rp-initiated"
+        } else if module.starts_with("oidcc-discovery") {
+            "config"
+        } else if module.starts_with("oidcc-") {
+            "basic"
+        } else {
+            continue;
+        };
+        *plans.entry(plan).or_default() += 1;
+    }
+    let wanted = [
+        ("back-channel", 2),
+        ("basic", 38),
+        ("config", 1),
+        ("rp-initiated", 11),
+    ];
+    assert_eq!(plans, BTreeMap::from(wanted));
+}
