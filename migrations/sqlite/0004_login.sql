@@ -143,6 +143,7 @@ CREATE TABLE refresh_token_details (
     UNIQUE (grant_id)                     -- one live branch
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idx_refresh_tokens_expires ON refresh_tokens(expires_at);
+CREATE INDEX idx_refresh_details_idle ON refresh_token_details(idle_expires_at);
 CREATE INDEX idx_refresh_tokens_client ON refresh_tokens(client_id);
 CREATE TABLE refresh_token_tombstones (
     token_hash TEXT NOT NULL PRIMARY KEY,

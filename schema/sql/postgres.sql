@@ -752,6 +752,8 @@ ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_pkey PRIM
 
 ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_token_id_fkey FOREIGN KEY (token_id) REFERENCES refresh_tokens(id) ON DELETE CASCADE;
 
+CREATE INDEX idx_refresh_details_idle ON public.refresh_token_details USING btree (idle_expires_at);
+
 CREATE TABLE refresh_token_tombstones (
     token_hash text NOT NULL,
     grant_id uuid NOT NULL,

@@ -454,6 +454,8 @@ CREATE TABLE refresh_token_details (
     UNIQUE (grant_id)                     -- one live branch
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX idx_refresh_details_idle ON refresh_token_details(idle_expires_at);
+
 CREATE TABLE refresh_token_tombstones (
     token_hash TEXT NOT NULL PRIMARY KEY,
     grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),

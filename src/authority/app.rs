@@ -292,7 +292,7 @@ impl App {
         }
         self.authority.feed.start()?;
         backchannel::start(&self.authority);
-        jobs::start_cleaner(&self.authority.store, &self.authority.clock, &tasks);
+        jobs::start(&self.authority);
         let service = TowerToHyperService::new(http::router(self.authority));
         for listening in self.listening {
             tracing::info!(address = %listening.bound(), "listening");

@@ -16,8 +16,10 @@ Examples:
   doorward-authority sidecar join-token web-1         invite a sidecar
   doorward-authority client create billing --service billing
   doorward-authority token --user 0198c0de-0000-7000-8000-000000000001
+  doorward-authority keys rotate                      new signing keys, without a failed check
+  doorward-authority audit verify                     is the audit log what it was?
 
-The last three go to the authority that runs on the data directory, if one does.
+All but the first two go to the authority that runs on the data directory, if one does.
 Every setting can be given in the environment: `DOORWARD_AUTHORITY__LIFETIMES__ACCESS=5m`.
 
 Exit codes:
@@ -59,7 +61,69 @@ enum Task {
     /// Sidecars
     #[command(subcommand)]
     Sidecar(SidecarTask),
+    /// Signing keys, and the key that seals them
+    #[command(subcommand)]
+    Keys(KeysTask),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditTask),
 }
+
+#[derive(Debug, Subcommand)]
+enum KeysTask {
+    /// Show the signing keys: what they sign, their state and its times
+    List,
+    /// Stage new signing keys; they sign once every verifier knows them
+    #[command(after_help = ROTATE_EXAMPLES)]
+    Rotate {
+        /// Of which tokens: access-token or id-token; both if absent
+        #[arg(long, value_name = "PURPOSE", value_parser = ["access-token", "id-token"])]
+        purpose: Option<String>,
+        /// Sign with the new keys at once: verifiers that keep the key set must fetch it again
+        #[arg(long)]
+        now: bool,
+    },
+    /// Seal every sealed value again under the newest key of the key file
+    #[command(after_help = RESEAL_EXAMPLES)]
+    Reseal {
+        /// Put a new key in front of the key file first
+        #[arg(long)]
+        new_key: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditTask {
+    /// Check that no audit row was changed, removed or inserted
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify {
+        /// The head that an earlier run printed: the log must still pass through it
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<String>,
+    },
+}
+
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  doorward-authority keys rotate                          publish new keys now, sign with them in ten minutes
+  doorward-authority keys rotate --purpose id-token       only those of ID tokens
+  doorward-authority keys rotate --purpose access-token --now   a key has leaked: stop signing with it
+
+The former key stays published until nothing that it signed counts any more.";
+
+const RESEAL_EXAMPLES: &str = "\
+Examples:
+  doorward-authority keys reseal --new-key    make a new sealing key and seal everything under it
+  doorward-authority keys reseal              the key file was edited by hand: a new key stands first
+
+With several authorities, copy the key file to every host before an older key is taken out of it.";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  doorward-authority audit verify
+  doorward-authority audit verify --head 1207:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+Exit code 1 when something was changed, removed or inserted.";
 
 #[derive(Debug, Subcommand)]
 enum ClientTask {
@@ -101,6 +165,13 @@ impl Arguments {
                 Command::CreateClient { client_id, service }
             }
             Task::Sidecar(SidecarTask::JoinToken { name }) => Command::JoinToken { name },
+            Task::Keys(KeysTask::List) => Command::ListKeys,
+            Task::Keys(KeysTask::Rotate { purpose, now }) => Command::RotateKeys {
+                purpose: purpose.map(|text| text.replace('-', "_")),
+                at_once: now,
+            },
+            Task::Keys(KeysTask::Reseal { new_key }) => Command::ResealKeys { new_key },
+            Task::Audit(AuditTask::Verify { head }) => Command::VerifyAudit { head },
         };
         daemon.command(command)
     }

@@ -22,6 +22,7 @@ pub const VARIABLES: &str = "DOORWARD_AUTHORITY";
 
 const DEFAULT_ISSUER: &str = "http://127.0.0.1:7180";
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7180";
+const ROTATE_KEYS_EVERY: Duration = Duration::from_hours(24 * 90);
 
 /// A request that waits for others must still end before its own time is over.
 const OUTBOUND_TIME_MAX: Duration = Duration::from_secs(20);
@@ -43,6 +44,8 @@ pub struct Config {
     pub resources: Vec<String>,
     /// How long what it issues lives.
     pub lifetimes: Lifetimes,
+    /// How long a signing key signs before the next one does.
+    pub rotate_keys_every: Duration,
     /// The requests that it makes.
     pub outbound: OutboundConfig,
     /// How its pages introduce themselves.
@@ -141,6 +144,7 @@ impl Config {
             },
             resources: Vec::new(),
             lifetimes: Lifetimes::default(),
+            rotate_keys_every: ROTATE_KEYS_EVERY,
             outbound: OutboundConfig::default(),
             brand: Brand::default(),
             providers: Vec::new(),
@@ -170,6 +174,7 @@ impl Config {
             .collect();
         let store = reader.section("store", |store| read_store(store, defaults.store));
         let lifetimes = reader.section("lifetimes", read_lifetimes);
+        let rotate_keys_every = reader.section("keys", read_keys);
         let outbound = reader.section("outbound", read_outbound);
         let brand = reader.section("brand", Brand::read);
         let providers = reader.section("providers", read_providers);
@@ -191,6 +196,7 @@ impl Config {
             store,
             resources,
             lifetimes,
+            rotate_keys_every,
             outbound,
             brand,
             providers,
@@ -242,6 +248,16 @@ fn read_outbound(reader: &mut Reader<'_>) -> OutboundConfig {
         ca_file: reader.path("ca_file"),
         timeout,
     }
+}
+
+fn read_keys(reader: &mut Reader<'_>) -> Duration {
+    const KEY: &str = "rotate_every";
+    const DAY: Duration = Duration::from_hours(24);
+    let every = reader.duration(KEY, ROTATE_KEYS_EVERY);
+    if every < DAY || every > 3650 * DAY {
+        reader.mistake(KEY, "at least 1d and at most 3650d is wanted".to_owned());
+    }
+    every
 }
 
 fn read_lifetimes(reader: &mut Reader<'_>) -> Lifetimes {

@@ -14,14 +14,19 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use crate::domain::{ClientIdentifier, ClientKind, Scopes, ServiceName, UserId};
+use crate::domain::{ClientIdentifier, ClientKind, Scopes, ServiceName, Timestamp, UserId};
 use crate::runtime::listen::{Accepted, Address, Listening};
+use crate::store::StoreError;
+use crate::store::keys::{KeyPurpose, StoredKey};
 
 use super::app::Authority;
+use super::audit_chain::{self, Verdict};
 use super::credentials::Doer;
 use super::credentials::clients::{self, ClientsError, NewClient};
 use super::credentials::sidecars::{self, SidecarsError};
 use super::credentials::tokens::{self, TokenRefused};
+use super::keys::rotation::{self, Rotation};
+use super::keys::{self, KeysError};
 
 const LINE_MAX: u64 = 64 * 1024;
 const TIME: Duration = Duration::from_secs(30);
@@ -49,6 +54,25 @@ pub enum Command {
         /// What the sidecar is called.
         name: String,
     },
+    /// The signing keys.
+    ListKeys,
+    /// New signing keys.
+    RotateKeys {
+        /// Of which tokens: `access_token` or `id_token`; both if absent.
+        purpose: Option<String>,
+        /// Whether they sign at once.
+        at_once: bool,
+    },
+    /// Everything sealed again under the newest key of the key file.
+    ResealKeys {
+        /// Whether a new key is put in front of the key file first.
+        new_key: bool,
+    },
+    /// Whether the audit log is what it was.
+    VerifyAudit {
+        /// A head that was printed before.
+        head: Option<String>,
+    },
 }
 
 /// What is given. Holds secrets: written to whoever asked, and nowhere else.
@@ -74,6 +98,68 @@ pub enum Given {
         /// Where to enrol.
         authority: String,
     },
+    /// Signing keys.
+    Keys {
+        /// Each of them, or those that changed.
+        keys: Vec<KeyLine>,
+    },
+    /// Values sealed again.
+    Resealed {
+        /// How many changed.
+        changed: usize,
+        /// The key they are sealed under.
+        newest: String,
+    },
+    /// An audit log that is what it was.
+    Audit {
+        /// What was looked at.
+        verdict: Verdict,
+    },
+}
+
+/// A signing key, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLine {
+    /// Its name.
+    pub kid: String,
+    /// What it signs.
+    pub purpose: String,
+    /// How.
+    pub algorithm: String,
+    /// `staged`, `active` or `retired`.
+    pub state: String,
+    /// When it signs first, or did.
+    pub activates_at: Timestamp,
+    /// When it goes for good, once it is retired.
+    pub purge_at: Option<Timestamp>,
+}
+
+impl From<StoredKey> for KeyLine {
+    fn from(key: StoredKey) -> Self {
+        Self {
+            kid: key.kid,
+            purpose: key.purpose.as_str().to_owned(),
+            algorithm: key.algorithm,
+            state: key.state.as_str().to_owned(),
+            activates_at: key.activates_at,
+            purge_at: key.purge_at,
+        }
+    }
+}
+
+impl fmt::Display for KeyLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, when) = match (self.state.as_str(), self.purge_at) {
+            ("staged", _) => ("signs from", self.activates_at),
+            (_, Some(purge_at)) => ("published until", purge_at),
+            _ => ("signs since", self.activates_at),
+        };
+        write!(
+            f,
+            "{:<13} {:<6} {:<8} {}  {what} {when}",
+            self.purpose, self.algorithm, self.state, self.kid
+        )
+    }
 }
 
 /// For people; a token alone, so that it can be put in a variable.
@@ -94,6 +180,19 @@ impl fmt::Display for Given {
             } => writeln!(
                 f,
                 "doorward-sidecar enroll --authority {authority} --join-token {join_token}"
+            ),
+            Self::Keys { keys } => keys.iter().try_for_each(|key| writeln!(f, "{key}")),
+            Self::Resealed { changed, newest } => writeln!(
+                f,
+                "{changed} values sealed again under key `{newest}`. Keep a copy of the key file \
+                 apart from the database, and give every authority the same file before an older \
+                 key is taken out of it."
+            ),
+            Self::Audit { verdict } => writeln!(
+                f,
+                "The audit log is what it was: {} rows chained, {} young ones wait.\n\
+                 Keep this head elsewhere, and compare it next time with `--head`:\n{}",
+                verdict.links, verdict.waiting, verdict.head
             ),
         }
     }
@@ -117,6 +216,23 @@ pub enum ControlError {
     /// Tokens.
     #[error(transparent)]
     Tokens(#[from] TokenRefused),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log is not what it was.
+    #[error("the audit log was tampered with: {found} findings\n{}", .findings.join("\n"))]
+    Tampered {
+        /// How many findings there are.
+        found: u64,
+        /// The first of them.
+        findings: Vec<String>,
+    },
+    /// An argument that is none.
+    #[error("{0}")]
+    Argument(String),
     /// A scope that is none.
     #[error("{0}")]
     Scope(String),
@@ -264,6 +380,10 @@ pub async fn carry_out(
                 client_secret: made.secret.expose().to_owned(),
             })
         }
+        Command::ListKeys
+        | Command::RotateKeys { .. }
+        | Command::ResealKeys { .. }
+        | Command::VerifyAudit { .. } => operate(authority, command, doer).await,
         Command::JoinToken { name } => {
             let invitation = sidecars::invite(authority, &doer, name).await?;
             Ok(Given::JoinToken {
@@ -271,5 +391,67 @@ pub async fn carry_out(
                 authority: authority.config.issuer.to_string(),
             })
         }
+    }
+}
+
+/// Commands about the installation itself.
+async fn operate(
+    authority: &Authority,
+    command: Command,
+    doer: Doer,
+) -> Result<Given, ControlError> {
+    match command {
+        Command::RotateKeys { purpose, at_once } => {
+            let purpose = purpose.as_deref().map(parse_purpose).transpose()?;
+            let rotation = Rotation { purpose, at_once };
+            let changed = rotation::rotate(authority, doer.audit_name(), rotation).await?;
+            Ok(Given::Keys {
+                keys: changed.into_iter().map(KeyLine::from).collect(),
+            })
+        }
+        Command::ResealKeys { new_key } => {
+            let changed = keys::reseal_all(authority, doer.audit_name(), new_key).await?;
+            Ok(Given::Resealed {
+                changed,
+                newest: authority.keys.sealer().ring().newest_id(),
+            })
+        }
+        Command::VerifyAudit { head } => {
+            let head = head
+                .map(|text| text.parse().map_err(ControlError::Argument))
+                .transpose()?;
+            let verdict = audit_chain::verify(authority, head).await?;
+            if verdict.intact() {
+                Ok(Given::Audit { verdict })
+            } else {
+                Err(ControlError::Tampered {
+                    found: verdict.found,
+                    findings: verdict.findings,
+                })
+            }
+        }
+        // The others are carried out by `carry_out` itself.
+        _ => {
+            let read = authority
+                .store
+                .read::<_, StoreError>(crate::store::keys::list);
+            Ok(Given::Keys {
+                keys: read.await?.into_iter().map(KeyLine::from).collect(),
+            })
+        }
+    }
+}
+
+fn parse_purpose(text: &str) -> Result<KeyPurpose, ControlError> {
+    match text {
+        "access_token" => Ok(KeyPurpose::AccessToken),
+        "id_token" => Ok(KeyPurpose::IdToken),
+        "feed" => Err(ControlError::Argument(
+            "the feed's key is pinned by every sidecar that is enrolled: it is not rotated"
+                .to_owned(),
+        )),
+        _ => Err(ControlError::Argument(format!(
+            "`{text}` is no purpose of a key: `access_token` or `id_token` is wanted"
+        ))),
     }
 }

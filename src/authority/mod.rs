@@ -5,6 +5,7 @@ pub mod account;
 pub mod app;
 pub mod arguments;
 pub mod attempts;
+pub mod audit_chain;
 pub mod brand;
 pub mod change;
 pub mod config;

@@ -112,6 +112,11 @@ impl Sealer {
         derived
     }
 
+    /// The key ring, to be kept beside this.
+    pub fn shared_ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring)
+    }
+
     /// The key ring, for values that are sealed into rows.
     pub fn ring(&self) -> &KeyRing {
         &self.ring

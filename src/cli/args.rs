@@ -6,12 +6,14 @@ use super::check::CheckArgs;
 use super::completions::CompletionsArgs;
 use super::dev::DevArgs;
 use super::explain::ExplainArgs;
+use super::invite::InviteArgs;
 use super::manifest::ManifestArgs;
 use super::member::MemberArgs;
 use super::org::OrgArgs;
 use super::policy::PolicyArgs;
 use super::profile::ConnectionArgs;
 use super::status::StatusArgs;
+use super::user::UserArgs;
 
 /// Asks, shows and changes who may do what.
 ///
@@ -53,5 +55,7 @@ pub(super) enum Command {
     Policy(PolicyArgs),
     Org(OrgArgs),
     Member(MemberArgs),
+    Invite(InviteArgs),
+    User(UserArgs),
     Completions(CompletionsArgs),
 }

@@ -10,6 +10,7 @@ mod dev;
 pub mod error;
 mod explain;
 mod http;
+mod invite;
 mod manifest;
 mod member;
 mod org;
@@ -19,6 +20,7 @@ mod profile;
 mod run;
 mod session;
 mod status;
+mod user;
 
 pub use args::Cli;
 pub use run::run;

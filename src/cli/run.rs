@@ -6,7 +6,9 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
-use super::{check, completions, dev, explain, manifest, member, org, policy, status};
+use super::{
+    check, completions, dev, explain, invite, manifest, member, org, policy, status, user,
+};
 use crate::domain::Secret;
 
 /// Runs one command. Failures are shown here, once.
@@ -40,6 +42,8 @@ async fn dispatch(
         Command::Manifest(args) => manifest::run(args, &profile()?, output).await,
         Command::Org(args) => org::run(args, &profile()?, output).await,
         Command::Member(args) => member::run(args, &profile()?, output).await,
+        Command::Invite(args) => invite::run(args, &profile()?, output).await,
+        Command::User(args) => user::run(args, &profile()?, output).await,
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

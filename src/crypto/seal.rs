@@ -6,6 +6,7 @@
 //! in front, values sealed again, and the old key removed.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use data_encoding::BASE64URL_NOPAD;
@@ -58,9 +59,10 @@ impl Place<'_> {
     }
 }
 
-/// The sealing keys, newest first; never empty.
+/// The sealing keys, newest first; never empty. Whoever shares a ring sees a newer key file at once
+/// when it is taken over ([`KeyRing::replace`]).
 pub struct KeyRing {
-    keys: Vec<Key>,
+    keys: RwLock<Arc<[Key]>>,
 }
 
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -101,14 +103,43 @@ struct KeyEntry {
 impl KeyRing {
     /// A ring with one key made of `random`.
     pub fn new(random: &[u8; 32]) -> Self {
+        Self::of(vec![Key::new(*random)])
+    }
+
+    fn of(keys: Vec<Key>) -> Self {
         Self {
-            keys: vec![Key::new(*random)],
+            keys: RwLock::new(keys.into()),
         }
     }
 
+    fn keys(&self) -> Arc<[Key]> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same ring with a key made of `random` in front: it seals from now on.
+    #[must_use]
+    pub fn with_new(&self, random: &[u8; 32]) -> Self {
+        let mut keys = vec![Key::new(*random)];
+        keys.extend(self.keys().iter().map(|key| Key::new(key.bytes)));
+        Self::of(keys)
+    }
+
     /// Puts a key made of `random` in front: it seals from now on.
-    pub fn add(&mut self, random: &[u8; 32]) {
-        self.keys.insert(0, Key::new(*random));
+    pub fn add(&self, random: &[u8; 32]) {
+        self.replace(&self.with_new(random));
+    }
+
+    /// Takes over the keys of another ring: the key file was changed.
+    pub fn replace(&self, other: &Self) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = other.keys();
+    }
+
+    /// Whether both hold the same keys in the same order.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let (mine, others) = (self.keys(), other.keys());
+        mine.iter()
+            .map(|key| key.id)
+            .eq(others.iter().map(|key| key.id))
     }
 
     /// Reads a key file.
@@ -138,7 +169,7 @@ impl KeyRing {
         if keys.is_empty() {
             return Err(SealError::KeyFile("it holds no key".to_owned()));
         }
-        Ok(Self { keys })
+        Ok(Self::of(keys))
     }
 
     /// Writes a key file. Whoever holds this text can open everything.
@@ -147,7 +178,7 @@ impl KeyRing {
             "# Doorward sealing keys, newest first. Keep this file secret, and keep a copy apart from\n\
              # the database: without it, signing keys and provider tokens cannot be read.\n",
         );
-        for key in &self.keys {
+        for key in &*self.keys() {
             text.push_str("\n[[key]]\nid = \"");
             BASE64URL_NOPAD.encode_append(&key.id, &mut text);
             text.push_str("\"\nsecret = \"");
@@ -159,7 +190,7 @@ impl KeyRing {
 
     /// The name of the key that seals.
     pub fn newest_id(&self) -> String {
-        self.keys
+        self.keys()
             .first()
             .map_or_else(String::new, |key| BASE64URL_NOPAD.encode(&key.id))
     }
@@ -170,7 +201,8 @@ impl KeyRing {
     ///
     /// [`SealError::Failed`] if the library refuses.
     pub fn seal(&self, plaintext: &[u8], place: Place<'_>) -> Result<Vec<u8>, SealError> {
-        let key = self.keys.first().ok_or(SealError::Failed)?;
+        let keys = self.keys();
+        let key = keys.first().ok_or(SealError::Failed)?;
         let mut body = plaintext.to_vec();
         // The library draws the nonce: one that callers bring could come twice.
         let nonce = key
@@ -194,8 +226,8 @@ impl KeyRing {
     pub fn open(&self, sealed: &[u8], place: Place<'_>) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (id, rest) = split(sealed).ok_or(SealError::Damaged)?;
         let (nonce, body) = rest.split_at_checked(NONCE_LEN).ok_or(SealError::Damaged)?;
-        let key = self
-            .keys
+        let keys = self.keys();
+        let key = keys
             .iter()
             .find(|key| key.id == id)
             .ok_or_else(|| SealError::UnknownKey(BASE64URL_NOPAD.encode(id)))?;
@@ -217,7 +249,7 @@ impl KeyRing {
     /// As [`Self::open`] and [`Self::seal`].
     pub fn reseal(&self, sealed: &[u8], place: Place<'_>) -> Result<Option<Vec<u8>>, SealError> {
         let (id, _) = split(sealed).ok_or(SealError::Damaged)?;
-        if self.keys.first().is_some_and(|key| key.id == id) {
+        if self.keys().first().is_some_and(|key| key.id == id) {
             return Ok(None);
         }
         self.seal(&self.open(sealed, place)?, place).map(Some)
@@ -226,7 +258,7 @@ impl KeyRing {
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing({} keys)", self.keys.len())
+        write!(f, "KeyRing({} keys)", self.keys().len())
     }
 }
 
@@ -301,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_new_key_seals_and_the_old_one_opens_until_it_is_removed() {
-        let mut ring = KeyRing::new(&[1; 32]);
+        let ring = KeyRing::new(&[1; 32]);
         let old = ring.seal(b"private", PLACE).unwrap();
         ring.add(&[2; 32]);
         let new = ring.reseal(&old, PLACE).unwrap().unwrap();
@@ -319,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_key_file_round_trips_and_a_broken_one_says_what_is_wrong_without_quoting_it() {
-        let mut ring = KeyRing::new(&[1; 32]);
+        let ring = KeyRing::new(&[1; 32]);
         ring.add(&[2; 32]);
         let text = ring.to_text();
         let read = KeyRing::from_text(&text).unwrap();

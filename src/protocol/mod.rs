@@ -10,3 +10,4 @@ pub mod oauth;
 pub mod oidc;
 pub mod organizations;
 pub mod problem;
+pub mod users;

@@ -122,6 +122,28 @@ pub fn set_sealed(tx: &mut dyn Tx, kid: &str, sealed_private: &[u8]) -> Result<(
     Ok(())
 }
 
+/// Moves a key on in its life, with the times that go with the new state.
+pub fn set_state(tx: &mut dyn Tx, key: &StoredKey) -> Result<(), StoreError> {
+    tx.exec(
+        "UPDATE signing_keys SET state = ?1, activates_at = ?2, retires_at = ?3, purge_at = ?4 \
+         WHERE kid = ?5",
+        &[
+            key.state.as_str().into(),
+            key.activates_at.into(),
+            key.retires_at.into(),
+            key.purge_at.into(),
+            key.kid.as_str().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Deletes a key: nothing that it signed is believed any more.
+pub fn delete(tx: &mut dyn Tx, kid: &str) -> Result<bool, StoreError> {
+    let deleted = tx.exec("DELETE FROM signing_keys WHERE kid = ?1", &[kid.into()])?;
+    Ok(deleted > 0)
+}
+
 fn from_row(row: &Row) -> Result<StoredKey, StoreError> {
     let purpose = match row.text(1)? {
         "access_token" => KeyPurpose::AccessToken,

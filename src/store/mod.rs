@@ -17,6 +17,8 @@ pub mod attempts;
 #[cfg(feature = "authority")]
 pub mod audit;
 #[cfg(feature = "authority")]
+pub mod audit_chain;
+#[cfg(feature = "authority")]
 pub mod authorization_codes;
 #[cfg(feature = "authority")]
 pub mod batch;
@@ -43,6 +45,7 @@ pub mod installation;
 pub mod invitations;
 #[cfg(feature = "authority")]
 pub mod keys;
+#[cfg(feature = "authority")]
 pub mod leases;
 #[cfg(feature = "authority")]
 pub mod logout_outbox;
@@ -56,6 +59,8 @@ pub mod migrate;
 pub mod organizations;
 #[cfg(feature = "authority")]
 pub mod permissions;
+#[cfg(feature = "authority")]
+pub mod persons;
 #[cfg(feature = "authority")]
 pub mod providers;
 #[cfg(feature = "authority")]

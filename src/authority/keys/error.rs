@@ -42,6 +42,9 @@ pub enum KeysError {
     /// A stored key is none.
     #[error("a stored key is damaged")]
     Key(#[from] KeyError),
+    /// A value of an identity provider does not open.
+    #[error("what is kept of identity providers cannot be sealed again: {0}")]
+    Upstream(String),
     /// No key signs this.
     #[error("no active key for {0}")]
     Missing(&'static str),
@@ -59,7 +62,9 @@ impl KeysError {
                 Exit::Config
             }
             Self::Store(error) => store_exit(error),
-            Self::Sealed { .. } | Self::Key(_) | Self::Missing(_) => Exit::Failed,
+            Self::Sealed { .. } | Self::Upstream(_) | Self::Key(_) | Self::Missing(_) => {
+                Exit::Failed
+            }
         }
     }
 }

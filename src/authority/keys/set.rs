@@ -1,5 +1,6 @@
 //! The keys in use, swapped whole when they change.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,18 +17,19 @@ use crate::store::keys::{KeyPurpose, KeyState, StoredKey};
 use crate::store::{Tx, keys};
 
 use super::super::sealer::Sealer;
-use super::ring::{check_canary, derivation_secret};
+use super::ring::{check_canary, derivation_secret, read_ring};
 use super::{KeysError, stored};
 
 /// How long whoever fetched the key set may keep it: a key is published at least that long before
 /// it signs.
 pub const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
+/// The same, in seconds.
+pub(super) const JWKS_MAX_AGE: u64 = 300;
 
 /// The keys in use. What signs and verifies tokens can be swapped while requests run; the feed's
 /// key cannot, since sidecars have pinned it.
 #[derive(Debug)]
 pub struct Keys {
-    ring: Arc<KeyRing>,
     feed: Arc<FeedSigner>,
     sealer: Sealer,
     current: ArcSwap<KeySet>,
@@ -62,7 +64,6 @@ impl Keys {
             feed: Arc::new(feed),
             sealer: Sealer::new(Arc::clone(ring), &derivation),
             current: ArcSwap::from_pointee(KeySet::open(ring, &rows)?),
-            ring: Arc::clone(ring),
         })
     }
 
@@ -76,9 +77,22 @@ impl Keys {
         if self.current.load().made_of == made_of(&rows) {
             return Ok(false);
         }
-        let fresh = KeySet::open(&self.ring, &rows)?;
+        let fresh = KeySet::open(self.sealer.ring(), &rows)?;
         self.current.store(Arc::new(fresh));
         Ok(true)
+    }
+
+    /// Takes over the keys of the key file, if somebody changed it. An unusable file is told in the
+    /// log, and the keys stay as they are.
+    pub fn take_over(&self, file: &Path) {
+        match read_ring(file) {
+            Ok(ring) if ring.same_as(self.sealer.ring()) => {}
+            Ok(ring) => {
+                self.sealer.ring().replace(&ring);
+                tracing::info!(newest = ring.newest_id(), "the key file has changed");
+            }
+            Err(error) => tracing::warn!(%error, "the key file cannot be read again"),
+        }
     }
 
     /// Seals what travels, and derives.
@@ -213,4 +227,14 @@ fn active(
             KeyPurpose::Feed => "the feed",
         }))?;
     Ok(JwtSigner::from_pkcs8(algorithm, &stored::open(ring, key)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_set_may_be_kept_for_as_long_as_rotation_reckons_with() {
+        assert!(JWKS_CACHE_CONTROL.ends_with(&format!("max-age={JWKS_MAX_AGE}")));
+    }
 }

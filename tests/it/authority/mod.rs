@@ -25,6 +25,7 @@ pub(crate) use on_both_engines;
 mod access;
 mod attacks;
 mod attempts;
+mod audit_chain;
 mod credentials;
 mod http;
 mod invitations;

@@ -1,40 +1,18 @@
-//! Users: known before their first login, read by operators and by themselves.
+//! Users' profiles: made by operators before the first login, read by them and by their owners.
 
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::authority::access::{Access, Denied, no_user};
+use crate::authority::change::{Change, Event};
+use crate::authority::credentials::Actor;
+use crate::authority::organizations::listing::cut;
 use crate::domain::user::{EmailAddress, User, UserState};
 use crate::domain::{UserId, user};
 use crate::protocol::organizations::{Account, Page, UserView};
-use crate::store::{StoreError, Tx, users};
+use crate::store::{StoreError, Tx, persons, users};
 
-use super::access::{Access, Denied, no_user};
-use super::change::{Change, Event};
-use super::credentials::Actor;
-use super::organizations::listing::cut;
-
-/// Why a user was not made. Nothing was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UsersError {
-    /// The actor may not.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// Another user has the address.
-    #[error("another user has this e-mail address")]
-    EmailTaken,
-    /// Another user has the account.
-    #[error("another user has this account")]
-    AccountTaken,
-    /// The store failed.
-    #[error("the store failed")]
-    Store(#[source] StoreError),
-}
-
-impl From<StoreError> for UsersError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+use super::UsersError;
 
 /// A user to be made, with the ids minted for it.
 #[derive(Debug, Clone)]
@@ -103,15 +81,31 @@ pub fn find(tx: &mut dyn Tx, access: &Access, actor: &Actor, id: UserId) -> Resu
     users::find(tx, id)?.ok_or_else(|| no_user(id))
 }
 
-/// A page of all users, for operators.
+/// A page of users, for operators: all of them, the one of an id, or those whose address or name
+/// begins with `search`.
 pub fn page(
     tx: &mut dyn Tx,
     access: &Access,
     actor: &Actor,
+    search: Option<&str>,
     (after, limit): (UserId, u16),
 ) -> Result<Page<UserView>, Denied> {
     access.check_installation(tx, actor, "auth:user:read")?;
-    let mut found = users::page(tx, after, i64::from(limit) + 1)?;
+    let wanted = i64::from(limit) + 1;
+    let mut found = match search {
+        None => users::page(tx, after, wanted)?,
+        Some(text) => {
+            let ids = match text.parse::<UserId>() {
+                Ok(id) => vec![id],
+                Err(_) => persons::search(tx, text, (after, wanted))?,
+            };
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                found.extend(users::find(tx, id)?.filter(|user| user.id > after));
+            }
+            found
+        }
+    };
     let next = cut(&mut found, limit, |user| user.id.to_string());
     Ok(Page {
         items: found.into_iter().map(UserView::from).collect(),
