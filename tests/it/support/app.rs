@@ -57,7 +57,7 @@ pub struct TestApp {
     pub operator_secret: String,
     operator_token: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -81,11 +81,7 @@ impl TestApp {
         if let Some(store) = store {
             config.store = store;
         }
-        let listening =
-            Listening::bind(&"127.0.0.1:0".parse().unwrap(), &Environment::default()).unwrap();
-        let Bound::Tcp(address) = listening.bound().clone() else {
-            panic!("a TCP address was asked for");
-        };
+        let (listening, address) = bind();
         change(&mut config, address);
         let clock = Arc::new(ManualClock::at(START));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
@@ -114,11 +110,48 @@ impl TestApp {
             operator_secret,
             operator_token: String::new(),
             client: Client::builder(TokioExecutor::new()).build_http(),
-            _directory: directory,
+            directory,
         };
         app.operator_token = app.fetch_token("operator", "doorward:admin").await;
         app.sync(BILLING).await;
         app
+    }
+
+    /// The installation as a new process finds it when this one is killed now: with SQLite, by the
+    /// files as they lie there.
+    pub fn restarted(mut self) -> Self {
+        self.authority.stop().request();
+        let mut config = (*self.authority.config).clone();
+        if let StoreConfig::Sqlite { path } = &mut config.store {
+            let directory = super::directory();
+            for entry in std::fs::read_dir(&config.data).unwrap() {
+                let entry = entry.unwrap();
+                let name = entry.file_name();
+                // The index of the log is memory, not disk.
+                let kept = !name.to_string_lossy().ends_with("-shm");
+                if kept && entry.file_type().unwrap().is_file() {
+                    std::fs::copy(entry.path(), directory.path().join(name)).unwrap();
+                }
+            }
+            *path = directory.path().join(path.file_name().unwrap());
+            config.key_file = directory.path().join(config.key_file.file_name().unwrap());
+            config.data = directory.path().to_owned();
+            drop(std::mem::replace(&mut self.directory, directory));
+        }
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let entropy = Arc::clone(&self.entropy);
+        // A thread of its own: PostgreSQL's client must not start on an async worker.
+        self.authority =
+            std::thread::spawn(move || Authority::open(config, clock, entropy).unwrap())
+                .join()
+                .map(Arc::new)
+                .unwrap();
+        let (listening, address) = bind();
+        let service = TowerToHyperService::new(router(Arc::clone(&self.authority)));
+        let tasks = &self.authority.tasks;
+        serve(listening, service, ServeLimits::default(), tasks).unwrap();
+        self.address = address;
+        self
     }
 
     /// Asks the token endpoint for a client's token, with the first operator's secret.
@@ -334,6 +367,15 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.authority.stop().request();
     }
+}
+
+fn bind() -> (Listening, SocketAddr) {
+    let listening =
+        Listening::bind(&"127.0.0.1:0".parse().unwrap(), &Environment::default()).unwrap();
+    let Bound::Tcp(address) = listening.bound().clone() else {
+        panic!("a TCP address was asked for");
+    };
+    (listening, address)
 }
 
 /// A user with a token.

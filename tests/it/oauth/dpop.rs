@@ -1,0 +1,230 @@
+//! Tokens bound to a key: with a proof of it, once, of this request, or not at all.
+
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use doorward::crypto::digest::sha256;
+use doorward::protocol::oauth::FORM;
+use doorward::store::apps::App;
+use serde_json::{Value, json};
+
+use super::client_auth::Key;
+use super::tokens::{
+    a_grant, agree, an_app, claims, code_for, code_form, expect_error, log_in, now, public, redeem,
+    register, status_of, text,
+};
+use crate::support::app::{Reply, TestApp};
+
+on_both_engines! {
+    a_proof_needs_the_servers_nonce_and_binds_what_is_issued,
+    a_bound_token_is_no_bearer_token_and_a_proof_counts_once,
+    a_proof_is_of_this_method_url_token_and_time,
+    a_public_clients_refresh_token_is_bound_to_its_key,
+    a_code_bound_by_its_request_wants_that_key,
+}
+
+/// A proof's claims, as they should be.
+fn proof_claims(app: &TestApp, method: &str, path: &str, nonce: Option<&str>) -> Value {
+    let mut claims = json!({
+        "jti": BASE64URL_NOPAD.encode(&app.entropy.id_bits()),
+        "htm": method,
+        "htu": format!("{}{path}", app.authority.config.issuer),
+        "iat": now(app).unix_seconds(),
+    });
+    if let Some(nonce) = nonce {
+        claims["nonce"] = json!(nonce);
+    }
+    claims
+}
+
+fn prove(key: &Key, claims: &Value) -> String {
+    key.sign(
+        &json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk }),
+        claims,
+    )
+}
+
+async fn with_proof(app: &TestApp, by: &App, form: &str, proof: &str) -> Reply {
+    app.post("/oauth2/token")
+        .header("dpop", proof)
+        .bytes(FORM, format!("{form}&client_id={}", by.client.identifier))
+        .await
+}
+
+/// Asks, is given a nonce, and asks again.
+async fn token(app: &TestApp, by: &App, key: &Key, form: &str) -> Reply {
+    let bare = prove(key, &proof_claims(app, "POST", "/oauth2/token", None));
+    let told = expect_error(
+        with_proof(app, by, form, &bare).await,
+        400,
+        "use_dpop_nonce",
+    );
+    let nonce = told.header("dpop-nonce").to_owned();
+    let proof = prove(
+        key,
+        &proof_claims(app, "POST", "/oauth2/token", Some(&nonce)),
+    );
+    with_proof(app, by, form, &proof).await
+}
+
+/// Shows a bound token to userinfo, with a proof changed by `change`.
+async fn show(
+    app: &TestApp,
+    access: &str,
+    key: &Key,
+    nonce: &str,
+    change: impl FnOnce(&mut Value),
+) -> Reply {
+    let mut claims = proof_claims(app, "GET", "/oauth2/userinfo", Some(nonce));
+    claims["ath"] = json!(BASE64URL_NOPAD.encode(&sha256(access.as_bytes())));
+    change(&mut claims);
+    app.get("/oauth2/userinfo")
+        .header("authorization", &format!("DPoP {access}"))
+        .header("dpop", &prove(key, &claims))
+        .send()
+        .await
+}
+
+async fn a_proof_needs_the_servers_nonce_and_binds_what_is_issued(app: TestApp) {
+    let spa = public(&app, "spa").await;
+    let key = Key::new();
+    let code = agree(&app, &spa, "openid").await.code;
+    let reply = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
+    assert_eq!(reply.body["token_type"], "DPoP");
+    let canonical = format!(
+        r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
+        key.jwk["x"], key.jwk["y"]
+    );
+    let thumbprint = BASE64URL_NOPAD.encode(&sha256(canonical.as_bytes()));
+    assert_eq!(
+        claims(text(&reply, "access_token"))["cnf"]["jkt"],
+        thumbprint
+    );
+    let nonce = reply.header("dpop-nonce").to_owned();
+    let access = text(&reply, "access_token");
+    show(&app, access, &key, &nonce, |_| ()).await.expect(200);
+
+    // A nonce counts for two windows at most.
+    app.clock.advance(Duration::from_mins(10));
+    let old = prove(
+        &key,
+        &proof_claims(&app, "POST", "/oauth2/token", Some(&nonce)),
+    );
+    let form = "grant_type=refresh_token&refresh_token=dwr_x";
+    expect_error(
+        with_proof(&app, &spa, form, &old).await,
+        400,
+        "use_dpop_nonce",
+    );
+}
+
+async fn a_bound_token_is_no_bearer_token_and_a_proof_counts_once(app: TestApp) {
+    let spa = public(&app, "spa").await;
+    let key = Key::new();
+    let code = agree(&app, &spa, "openid").await.code;
+    let reply = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
+    let (access, nonce) = (text(&reply, "access_token"), reply.header("dpop-nonce"));
+    assert_eq!(status_of(&app, access).await, 401, "as a bearer's");
+    show(&app, access, &Key::new(), nonce, |_| ())
+        .await
+        .expect(401);
+    let once = |claims: &mut Value| claims["jti"] = json!("once");
+    show(&app, access, &key, nonce, once).await.expect(200);
+    let again = show(&app, access, &key, nonce, once).await.expect(401);
+    assert!(
+        again
+            .header("www-authenticate")
+            .contains("invalid_dpop_proof")
+    );
+
+    let bare = show(&app, access, &key, nonce, |claims| {
+        claims.as_object_mut().unwrap().remove("nonce");
+    })
+    .await
+    .expect(401);
+    assert!(bare.header("www-authenticate").contains("use_dpop_nonce"));
+    assert_eq!(bare.header("dpop-nonce"), nonce);
+
+    let plain = agree(&app, &spa, "openid").await.code;
+    let plain = redeem(&app, &spa, &plain).await.expect(200);
+    let unbound = show(&app, text(&plain, "access_token"), &key, nonce, |_| ()).await;
+    unbound.expect(401);
+}
+
+async fn a_proof_is_of_this_method_url_token_and_time(app: TestApp) {
+    let spa = public(&app, "spa").await;
+    let key = Key::new();
+    let code = agree(&app, &spa, "openid").await.code;
+    let reply = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
+    let (access, nonce) = (text(&reply, "access_token"), reply.header("dpop-nonce"));
+    let now = now(&app).unix_seconds();
+    for (name, value) in [
+        ("htm", json!("POST")),
+        ("htu", json!("http://127.0.0.1:7180/oauth2/token")),
+        ("ath", json!("other")),
+        ("iat", json!(now - 601)),
+        ("iat", json!(now + 61)),
+        ("jti", json!("")),
+        ("nonce", json!("made-up")),
+    ] {
+        let change = |claims: &mut Value| claims[name] = value.clone();
+        show(&app, access, &key, nonce, change).await.expect(401);
+    }
+    let claims = proof_claims(&app, "POST", "/oauth2/token", Some(nonce));
+    let form = "grant_type=refresh_token&refresh_token=dwr_x";
+    let mut private = key.jwk.clone();
+    private["d"] = json!("AA");
+    for header in [
+        json!({ "typ": "JWT", "alg": "ES256", "jwk": key.jwk }),
+        json!({ "typ": "dpop+jwt", "alg": "none", "jwk": key.jwk }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256" }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": private }),
+        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": Key::new().jwk }),
+    ] {
+        let reply = with_proof(&app, &spa, form, &key.sign(&header, &claims)).await;
+        expect_error(reply, 400, "invalid_dpop_proof");
+    }
+}
+
+async fn a_public_clients_refresh_token_is_bound_to_its_key(app: TestApp) {
+    let spa = public(&app, "spa").await;
+    let key = Key::new();
+    let code = agree(&app, &spa, "openid").await.code;
+    let first = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        text(&first, "refresh_token")
+    );
+    let other = token(&app, &spa, &Key::new(), &form).await;
+    expect_error(other, 400, "invalid_grant");
+    let none = super::tokens::ask(&app, "/oauth2/token", &spa, &form).await;
+    expect_error(none, 400, "invalid_dpop_proof");
+    let one = token(&app, &spa, &key, &form).await.expect(200);
+    let two = token(&app, &spa, &key, &form).await.expect(200);
+    assert_eq!(text(&one, "refresh_token"), text(&two, "refresh_token"));
+}
+
+async fn a_code_bound_by_its_request_wants_that_key(app: TestApp) {
+    let mut strict = an_app(&app, "strict");
+    strict.dpop_bound = true;
+    strict.auth_method = doorward::domain::app::AuthMethod::None;
+    register(&app, &strict).await;
+    let user = app.user("ada").await;
+    let session = log_in(&app, user).await;
+    let mut grant = a_grant(&app, &strict, user, session, "openid");
+    let key = Key::new();
+    let canonical = format!(
+        r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
+        key.jwk["x"], key.jwk["y"]
+    );
+    grant.dpop_jkt = Some(BASE64URL_NOPAD.encode(&sha256(canonical.as_bytes())));
+    let form = code_form(&code_for(&app, grant).await);
+    expect_error(
+        token(&app, &strict, &Key::new(), &form).await,
+        400,
+        "invalid_grant",
+    );
+    let none = super::tokens::ask(&app, "/oauth2/token", &strict, &form).await;
+    expect_error(none, 400, "invalid_dpop_proof");
+    token(&app, &strict, &key, &form).await.expect(200);
+}
