@@ -44,4 +44,33 @@ else
     note "SKIPPED: logins through real providers (node, npm and a registry are needed)"
 fi
 
+# The pages in a real browser; with arguments, somebody wants certain tests of cargo's only.
+browser_tests() {
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        note "SKIPPED: the pages in Chromium (node and npm are needed)"
+        return
+    fi
+    if ! [ -x "${CHROMIUM:=/usr/bin/chromium}" ] && command -v apt-get >/dev/null; then
+        local sudo=()
+        [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+        note "Chromium is missing: installing Debian's chromium"
+        { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq \
+            && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } >&2 \
+            || note "could not install it (no right, or no network)"
+    fi
+    if ! [ -x "$CHROMIUM" ]; then
+        note "SKIPPED: the pages in Chromium (install the package chromium, or set CHROMIUM to its path)"
+        return
+    fi
+    if ! (cd tests/browser && npm ci --no-audit --no-fund --ignore-scripts >&2); then
+        note "SKIPPED: the pages in Chromium (npm could not install playwright-core and axe-core)"
+        return
+    fi
+    export CHROMIUM
+    note "pages in Chromium; pictures in target/screenshots"
+    cargo build --locked --bin doorward --example page_gallery >&2
+    (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs >&2)
+}
+[ $# -gt 0 ] || browser_tests
+
 exec cargo test --locked "$@"

@@ -41,6 +41,9 @@ pub enum AccountError {
     /// Without it, nobody could ever sign in to the account again.
     #[error("the last account at a provider cannot be removed")]
     LastProvider,
+    /// Its groups give roles, which would stay without it, given by nobody.
+    #[error("the account gives roles in organizations")]
+    GivesRoles,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -147,21 +150,26 @@ fn connected(
                 None => continue,
             },
         };
-        let mut explained = Vec::new();
-        for scope in held.scopes.into_iter().collect::<Scopes>().iter() {
-            explained.push((scope.clone(), scopes::descriptions(tx, scope)?));
-        }
+        let scope: Scopes = held.scopes.into_iter().collect();
         found.push(ConnectedApp {
             client,
             name,
             logo_uri,
-            scopes: explained,
+            scopes: explained(tx, &scope)?,
             since: held.since.unwrap_or(now),
             last_used_at: held.last_used_at,
         });
     }
     found.sort_by_key(|app| std::cmp::Reverse(app.last_used_at));
     Ok(found)
+}
+
+/// Scopes, with what they mean in the words of services.
+pub fn explained(tx: &mut dyn Tx, scope: &Scopes) -> Result<Vec<(Scope, Vec<String>)>, StoreError> {
+    scope
+        .iter()
+        .map(|scope| Ok((scope.clone(), scopes::descriptions(tx, scope)?)))
+        .collect()
 }
 
 fn memberships(tx: &mut dyn Tx, user: UserId) -> Result<Vec<Membership>, StoreError> {
@@ -353,7 +361,8 @@ pub async fn revoke_app(
 ///
 /// # Errors
 ///
-/// [`AccountError::LastProvider`] when no other account at a provider that is there opens this one.
+/// [`AccountError::LastProvider`] when no other account at a provider that is there opens this one;
+/// [`AccountError::GivesRoles`] while its groups give roles.
 pub async fn unlink(
     authority: &Authority,
     by: &Session,
@@ -382,6 +391,9 @@ pub async fn unlink(
             .any(|other| other.id != account && usable.contains(&other.provider));
         if !another {
             return Err(AccountError::LastProvider);
+        }
+        if !accounts::roles(tx, account)?.is_empty() {
+            return Err(AccountError::GivesRoles);
         }
         let (provider, subject) = (removed.provider.as_str(), removed.subject.as_str());
         for session in sessions::by_upstream(tx, provider, Some(subject), None)? {

@@ -32,5 +32,5 @@ pub use finish::{FinishError, LINK_PROOF};
 pub use identity::UpstreamTokens;
 pub use provider::{ConfiguredProvider, Provider, ProviderError};
 pub use request::{InvalidReturn, LoginError, LoginPurpose, LoginRequest, begin, open};
-pub use session::{COOKIE, clear_cookie, current, set_cookie};
+pub use session::{COOKIE, clear_cookie, cookie, current, set_cookie};
 pub use transaction::{Attempt, AttemptError, start};

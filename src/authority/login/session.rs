@@ -62,7 +62,7 @@ pub fn clear_cookie() -> String {
 }
 
 /// The value of a cookie that stands there once; several of one name are none.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut found = headers
         .get_all(COOKIE_HEADER)
         .iter()

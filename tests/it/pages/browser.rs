@@ -82,6 +82,12 @@ pub async fn link(app: &TestApp, user: UserId, provider: &str) -> AccountId {
 }
 
 impl Browser<'_> {
+    /// With another cookie.
+    pub fn with_cookie(mut self, cookie: &str) -> Self {
+        self.cookie = format!("{}; {cookie}", self.cookie);
+        self
+    }
+
     pub fn get(&self, path: &str) -> Call<'_> {
         self.app
             .get(path)

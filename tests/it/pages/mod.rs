@@ -2,6 +2,8 @@
 
 mod account;
 mod browser;
+mod device;
 mod forms;
 mod headers;
+mod invitation;
 mod names;

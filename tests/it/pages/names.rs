@@ -117,10 +117,6 @@ fn pages(name: &str, locale: Locale) -> Vec<Html> {
             account: Some(account()),
         }
         .render(locale, &brand),
-        InvitationPage::Accepted {
-            organization: text(),
-        }
-        .render(locale, &brand),
     ]
 }
 

@@ -52,15 +52,21 @@ pub enum AccountDone {
     LastProvider,
     /// No provider was linked.
     NotLinked,
+    /// An account whose groups give roles stays.
+    GivesRoles,
+    /// An invitation was accepted.
+    Joined,
 }
 
 impl AccountDone {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("unlinked", Self::Unlinked),
         ("session-ended", Self::SessionEnded),
         ("others-ended", Self::OthersEnded),
         ("app-revoked", Self::AppRevoked),
         ("last-provider", Self::LastProvider),
+        ("gives-roles", Self::GivesRoles),
+        ("joined", Self::Joined),
     ];
 
     /// From the query's word; others mean nothing.
@@ -187,6 +193,8 @@ impl View<'_> {
             AccountDone::OthersEnded => words.done_others_ended.as_str(),
             AccountDone::AppRevoked => words.done_app_revoked.as_str(),
             AccountDone::LastProvider => words.last_provider.as_str(),
+            AccountDone::GivesRoles => words.gives_roles.as_str(),
+            AccountDone::Joined => words.done_joined.as_str(),
             AccountDone::NotLinked => words.not_linked.as_str(),
         }
     }

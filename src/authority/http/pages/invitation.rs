@@ -1,6 +1,7 @@
 //! The page on which people join an organization that invited them.
 
 use askama::Template;
+use http::StatusCode;
 
 use crate::authority::brand::Brand;
 use crate::domain::Timestamp;
@@ -27,11 +28,6 @@ pub enum InvitationPage {
         /// Who is signed in; nobody yet: the button leads to sign-in first.
         account: Option<AccountCard>,
     },
-    /// It was accepted.
-    Accepted {
-        /// The organization.
-        organization: String,
-    },
     /// It was declined.
     Declined,
     /// It cannot be accepted.
@@ -54,6 +50,17 @@ pub enum InvitationRefusal {
     Member,
 }
 
+impl InvitationRefusal {
+    /// The status of the page that says it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Gone => StatusCode::NOT_FOUND,
+            Self::OtherAddress => StatusCode::FORBIDDEN,
+            Self::Member => StatusCode::CONFLICT,
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct View<'a> {
@@ -69,7 +76,6 @@ impl View<'_> {
             InvitationPage::Offer { organization, .. } => {
                 words.invitation_title.plain(organization)
             }
-            InvitationPage::Accepted { organization } => words.joined_title.plain(organization),
             InvitationPage::Declined => words.declined_title.to_string(),
             InvitationPage::Refused { reason, .. } => match reason {
                 InvitationRefusal::Gone => words.invitation_gone_title.to_string(),
@@ -112,7 +118,7 @@ impl InvitationPage {
             Self::Offer { account, .. } | Self::Refused { account, .. } => account
                 .as_ref()
                 .and_then(|account| account.avatar_url.as_deref()),
-            Self::Accepted { .. } | Self::Declined => None,
+            Self::Declined => None,
         };
         Html::of(&view, locale)
             .with_images(brand.logo_uri())

@@ -13,7 +13,6 @@ use crate::authority::app::Authority;
 use crate::authority::http::pages::account::{
     AccountDone, AppLine, LinkedProvider, OrganizationLine, SessionLine,
 };
-use crate::authority::http::pages::consent::ScopeLine;
 use crate::authority::http::pages::form::Fields;
 use crate::authority::http::pages::sign_in::ProviderChoice;
 use crate::authority::http::pages::{AccountPage, ErrorKind};
@@ -23,7 +22,7 @@ use crate::store::StoreError;
 use crate::store::sessions::Session;
 
 use super::signed_out;
-use super::visitor::{Visitor, card, see_other, see_other_with};
+use super::visitor::{Visitor, card, scope_lines, see_other, see_other_with};
 
 /// The page's path.
 pub(super) const PATH: &str = "/account";
@@ -155,15 +154,7 @@ fn app_line(app: ConnectedApp) -> AppLine {
         client_id: app.client,
         name: app.name,
         logo_uri: app.logo_uri,
-        scopes: app
-            .scopes
-            .into_iter()
-            .map(|(scope, meanings)| ScopeLine {
-                scope: scope.as_str().to_owned(),
-                description: (!meanings.is_empty()).then(|| meanings.join(" · ")),
-                granted: false,
-            })
-            .collect(),
+        scopes: scope_lines(app.scopes),
         since: app.since,
         last_used_at: app.last_used_at,
     }
@@ -174,6 +165,7 @@ fn back(visitor: &Visitor, outcome: Result<(), AccountError>, done: AccountDone)
     let done = match outcome {
         Ok(()) => done,
         Err(AccountError::LastProvider) => AccountDone::LastProvider,
+        Err(AccountError::GivesRoles) => AccountDone::GivesRoles,
         Err(error) => return visitor.refused(&error),
     };
     see_other(&format!("{PATH}?done={}", done.word()))

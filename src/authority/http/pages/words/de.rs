@@ -183,8 +183,10 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     invitation_sign_in: Text("Zum Annehmen anmelden"),
     invitation_accept: Text("Annehmen"),
     invitation_decline: Text("Ablehnen"),
-    joined_title: Text("Sie sind jetzt in {}"),
-    joined_text: Text("Sie sehen die Organisation auf Ihrer Kontoseite."),
+    done_joined: Text("Sie sind der Organisation beigetreten."),
+    gives_roles: Text(
+        "Dieses Konto gibt Ihnen Rollen in Organisationen, deshalb bleibt es. Wenden Sie sich an diejenigen, die es verwalten.",
+    ),
     declined_title: Text("Abgelehnt"),
     declined_text: Text("Es wurde nichts geändert. Der Link gilt bis zu seinem Ablauf."),
     invitation_gone_title: Text("Diese Einladung gilt nicht"),

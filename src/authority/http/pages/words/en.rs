@@ -169,8 +169,10 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     invitation_sign_in: Text("Sign in to accept"),
     invitation_accept: Text("Accept"),
     invitation_decline: Text("Decline"),
-    joined_title: Text("You are in {} now"),
-    joined_text: Text("You see the organization on your account page."),
+    done_joined: Text("You joined the organization."),
+    gives_roles: Text(
+        "This account gives you roles in organizations, so it stays. Ask those who manage it.",
+    ),
     declined_title: Text("Declined"),
     declined_text: Text("Nothing was changed. The link stays valid until it expires."),
     invitation_gone_title: Text("This invitation is not valid"),
