@@ -44,6 +44,10 @@ pub struct LoginRequest {
     /// The user must prove who they are again, session or not (`prompt=login`).
     #[serde(default)]
     pub force: bool,
+    /// The user chooses who to be: a session that is there does not answer for them
+    /// (`prompt=select_account`).
+    #[serde(default)]
+    pub choose: bool,
     /// How old the proof may be.
     #[serde(default)]
     pub max_age: Option<Duration>,
@@ -90,6 +94,7 @@ impl LoginRequest {
         Self {
             return_to: return_to.into(),
             force: false,
+            choose: false,
             max_age: None,
             login_hint: None,
             provider: None,

@@ -147,7 +147,11 @@ fn location(
         state: &format!("{id}.{}", transaction.secret),
         nonce: speaks_oidc.then_some(transaction.nonce.as_str()),
         code_challenge: &BASE64URL_NOPAD.encode(&sha256(transaction.verifier.as_bytes())),
-        prompt: request.force.then_some("login"),
+        prompt: match (request.force, request.choose) {
+            (true, _) => Some("login"),
+            (false, true) if speaks_oidc => Some("select_account"),
+            (false, _) => None,
+        },
         max_age: request.max_age,
         login_hint: request.login_hint.as_deref(),
         acr_values: (speaks_oidc && !acr_values.is_empty()).then_some(acr_values.as_str()),

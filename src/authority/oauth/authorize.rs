@@ -258,7 +258,11 @@ pub(super) async fn judge(
     let session = match (standing(interaction, session.as_ref()), session) {
         (Standing::Proven, Some(session)) => session,
         (Standing::Refused(error), _) => return refuse(&error),
-        _ => return log_in(authority, known, interaction).map(Judged::Outcome),
+        _ => {
+            // Who is logged in already is not who is wanted, or not yet known to be.
+            let choose = interaction.request.prompt.select_account || interaction.user.is_some();
+            return log_in(authority, known, interaction, choose).map(Judged::Outcome);
+        }
     };
     let request = &interaction.request;
     let scope = match grantable(app, request) {
@@ -313,11 +317,13 @@ pub(super) async fn grant(
     ))
 }
 
-/// Sends the browser to log in, and has it come back with what the request asked for.
+/// Sends the browser to log in, and has it come back with what the request asked for. With `choose`,
+/// a session that is there does not count.
 pub(super) fn log_in(
     authority: &Authority,
     Known { app, recipient }: &Known,
     interaction: &Interaction,
+    choose: bool,
 ) -> Result<Outcome, Refusal> {
     let interaction = Interaction {
         sent_to_login: true,
@@ -327,6 +333,7 @@ pub(super) fn log_in(
     let request = &interaction.request;
     let login = LoginRequest {
         force: request.prompt.login,
+        choose,
         max_age: request.max_age(),
         login_hint: request.login_hint.clone(),
         provider: request.provider.clone(),

@@ -78,7 +78,7 @@ pub async fn question(
         .await?;
     let Some(user) = user else {
         // Erased since the session was looked up: the session is gone too.
-        return log_in(authority, &known, &interaction).map(Asked::Go);
+        return log_in(authority, &known, &interaction, false).map(Asked::Go);
     };
     Ok(Asked::Ask(Box::new(Question {
         app: known.app,
@@ -98,7 +98,7 @@ fn switch_account(
     known: &Known,
     interaction: &Interaction,
 ) -> Result<Option<String>, Refusal> {
-    match log_in(authority, known, interaction)? {
+    match log_in(authority, known, interaction, true)? {
         Outcome::Page(path) => Ok(Some(path)),
         Outcome::Answer(_) => Ok(None),
     }

@@ -50,6 +50,7 @@ pub(super) fn standing(interaction: &Interaction, session: Option<&Session>) -> 
     }
     let again = session.created_at >= interaction.started_at;
     let proved = !prompt.login || (again && proved_since(interaction.started_at, session));
+    let proved = proved && (!prompt.select_account || again);
     if young && wanted && proved {
         Standing::Proven
     } else if !again {
@@ -61,7 +62,7 @@ pub(super) fn standing(interaction: &Interaction, session: Option<&Session>) -> 
     }
 }
 
-/// RFC-less arithmetic: the age at the time of the request, so that a slow consent does not count.
+/// The age at the time of the request, so that a slow consent does not count.
 fn is_young(interaction: &Interaction, session: &Session) -> bool {
     let age = interaction.started_at.since(session.authenticated_at);
     interaction
@@ -163,7 +164,8 @@ mod tests {
             ("&prompt=login", true, Some((5, -10)), "proven"),
             ("&prompt=login", true, Some((5, -11)), "login_required"),
             ("&prompt=select_account", false, Some((-1, -1)), "log in"),
-            ("&prompt=select_account", true, Some((-1, -1)), "proven"),
+            ("&prompt=select_account", true, Some((-1, -1)), "log in"),
+            ("&prompt=select_account", true, Some((5, -50)), "proven"),
             ("&prompt=consent", false, Some((-1, -1)), "proven"),
             ("&max_age=10", false, Some((-10, -10)), "proven"),
             ("&max_age=10", false, Some((-11, -11)), "log in"),

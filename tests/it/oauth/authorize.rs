@@ -400,6 +400,25 @@ async fn max_age_sends_an_old_session_to_log_in() {
 }
 
 #[tokio::test]
+async fn prompt_select_account_is_not_answered_by_the_session_that_is_there() {
+    let world = World::start().await;
+    let (ada, bob) = (world.log_in("ada").await, world.app.user("bob").await);
+    world.advance(1);
+    let reply = world
+        .authorize(Some(&ada), &[("prompt", "select_account")])
+        .await;
+    let sealed = reply.location().strip_prefix("/login?request=").unwrap();
+    let login = doorward::authority::login::open(&world.app.authority, sealed).unwrap();
+    assert!(login.choose && !login.force);
+    assert_eq!(login.ends_at.as_deref(), Some(CALLBACK));
+    let again = world.visit(Some(&ada), &login.return_to).await;
+    assert!(again.location().starts_with("/login?request="));
+    let bob = world.log_in_as(bob).await;
+    let answer = world.visit(Some(&bob), &login.return_to).await.answer();
+    assert!(answer.contains_key("code"));
+}
+
+#[tokio::test]
 async fn a_hint_of_another_user_is_not_answered_with_this_one() {
     let world = World::start().await;
     let (ada, bob) = (world.log_in("ada").await, world.log_in("bob").await);

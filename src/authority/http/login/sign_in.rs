@@ -90,7 +90,8 @@ fn elsewhere(
                 .as_ref()
                 .is_none_or(|wanted| *wanted == session.provider);
             // Another tab was faster.
-            (fits && !request.wants_fresh_proof()).then(|| see_other(&request.return_to, []))
+            (fits && !request.choose && !request.wants_fresh_proof())
+                .then(|| see_other(&request.return_to, []))
         }
         LoginPurpose::Link { user, session: id } => link(visit, session, (user, id), fields),
     }
