@@ -22,6 +22,14 @@ async fn oidcc_server() {
 async fn oidcc_server_client_secret_post() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
+    let sql = "UPDATE client_details SET auth_method = 'client_secret_post'";
+    world
+        .app
+        .authority
+        .store
+        .write::<_, doorward::store::StoreError>(move |tx| tx.exec(sql, &[]))
+        .await
+        .unwrap();
     let code = world.code(&ada, &[]).await;
     let reply = world.redeem_by(Auth::Post, &code).await.expect(200);
     world

@@ -411,13 +411,11 @@ async fn s2_5_a_confidential_client_has_to_authenticate() {
         assert_eq!(reply.body["error"], "invalid_client");
         assert!(reply.header("www-authenticate").starts_with("Basic"));
     }
-    let right = form(&[("client_secret", SECRET)]);
-    world
-        .app
-        .post("/oauth2/token")
-        .bytes(FORM, right)
-        .await
-        .expect(200);
+    // Nor does the right secret count when it comes another way than the client registered.
+    let other_way = form(&[("client_secret", SECRET)]);
+    let reply = world.app.post("/oauth2/token").bytes(FORM, other_way).await;
+    reply.expect(401);
+    world.redeem(&code).await.expect(200);
 }
 
 /// §4.15: a client cannot be taken for a user: its id is never a user's.
