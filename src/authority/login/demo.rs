@@ -159,26 +159,12 @@ impl DemoProvider {
         };
         let sealer = authority.keys.sealer();
         let code = sealer.seal(CODE, &code, now.plus(CODE_TIME))?;
-        Ok(Some(self.answer(authority, request, ("code", &code))))
+        Ok(Some(answer(authority, request, ("code", &code))))
     }
 
     /// Where the browser goes when nobody was chosen.
     pub fn refuse(&self, authority: &Authority, request: &DemoRequest) -> String {
-        self.answer(authority, request, ("error", "access_denied"))
-    }
-
-    fn answer(
-        &self,
-        authority: &Authority,
-        request: &DemoRequest,
-        (name, value): (&str, &str),
-    ) -> String {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair(name, value)
-            .append_pair("state", &request.state)
-            .append_pair("iss", &issuer(authority))
-            .finish();
-        format!("{}?{query}", request.redirect_uri)
+        answer(authority, request, ("error", "access_denied"))
     }
 
     /// What a code is worth: the token endpoint's answer, or its error code. A code may be used
@@ -248,4 +234,14 @@ impl DemoProvider {
 
 fn issuer(authority: &Authority) -> String {
     format!("{}{PATH}", authority.config.issuer)
+}
+
+/// The login's callback with an answer.
+fn answer(authority: &Authority, request: &DemoRequest, (name, value): (&str, &str)) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, value)
+        .append_pair("state", &request.state)
+        .append_pair("iss", &issuer(authority))
+        .finish();
+    format!("{}?{query}", request.redirect_uri)
 }

@@ -239,15 +239,12 @@ pub fn sync_configured(
         let Some(row) = merged(ring, wanted, found, now)? else {
             continue;
         };
-        let event = match found {
-            None => {
-                providers::insert(tx, &row)?;
-                "provider.created"
-            }
-            Some(_) => {
-                providers::update(tx, &row)?;
-                "provider.changed"
-            }
+        let event = if found.is_some() {
+            providers::update(tx, &row)?;
+            "provider.changed"
+        } else {
+            providers::insert(tx, &row)?;
+            "provider.created"
         };
         record(tx, ids(), event, &row)?;
     }

@@ -103,7 +103,7 @@ impl<'a> Browser<'a> {
     }
 
     /// From a login's path to the URL of the provider.
-    pub async fn to_provider(&mut self, path: &str, provider: &str) -> String {
+    pub async fn press_through(&mut self, path: &str, provider: &str) -> String {
         let page = self.sign_in_page(path).await;
         self.choose(&page, provider)
             .await

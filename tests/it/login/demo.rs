@@ -30,7 +30,7 @@ async fn somebody_of_the_demo_is_chosen_and_logged_in_as_the_user_who_is_linked(
     let mut browser = Browser::new(&app);
     let begun = browser.get("/login").await.expect(303);
     let url = browser
-        .to_provider(&begun.header("location").to_owned(), "demo")
+        .press_through(begun.header("location"), "demo")
         .await;
     let page = browser.get(&url).await.expect(200);
     let html = page.body.as_str().unwrap().to_owned();

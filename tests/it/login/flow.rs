@@ -6,7 +6,7 @@ use doorward::authority::login::LoginRequest;
 use serde_json::json;
 
 use super::browser::query;
-use super::upstream::{CLIENT_ID, Instead};
+use super::upstream::{CLIENT_ID, Instead, Upstream};
 use super::world::{HOME, NOW, World};
 
 on_both_engines! {
@@ -109,8 +109,8 @@ async fn several_tabs_finish_in_any_order(world: World) {
         world.begin(&LoginRequest::to("/one")),
         world.begin(&LoginRequest::to("/two")),
     );
-    let first = browser.to_provider(&one, "corp").await;
-    let second = browser.to_provider(&two, "other").await;
+    let first = browser.press_through(&one, "corp").await;
+    let second = browser.press_through(&two, "other").await;
     world.other.person(json!({"email": "other@example.com"}));
     let back = browser.get(&world.other.agree(&second)).await.expect(303);
     assert_eq!(back.header("location"), "/two");
@@ -171,8 +171,8 @@ async fn another_person_in_the_same_browser_ends_the_session_before(world: World
 async fn two_tabs_with_one_new_account_make_one_user(world: World) {
     let (mut one, mut two) = (world.browser(), world.browser());
     let begin = || world.begin(&LoginRequest::to(HOME));
-    let first = world.corp.agree(&one.to_provider(&begin(), "corp").await);
-    let second = world.corp.agree(&two.to_provider(&begin(), "corp").await);
+    let first = world.corp.agree(&one.press_through(&begin(), "corp").await);
+    let second = world.corp.agree(&two.press_through(&begin(), "corp").await);
     let (first, second) = tokio::join!(one.get(&first), two.get(&second));
     first.expect(303);
     second.expect(303);
@@ -212,14 +212,14 @@ async fn an_attempt_counts_once_and_only_in_the_browser_that_began_it() {
     let world = World::start(None).await;
     let mut browser = world.browser();
     let url = browser
-        .to_provider(&world.begin(&LoginRequest::to(HOME)), "corp")
+        .press_through(&world.begin(&LoginRequest::to(HOME)), "corp")
         .await;
     let back = world.corp.agree(&url);
     // Somebody else's browser, with and without an attempt of its own.
     let mut thief = world.browser();
     thief.get(&back).await.expect(400);
     thief
-        .to_provider(&world.begin(&LoginRequest::to(HOME)), "corp")
+        .press_through(&world.begin(&LoginRequest::to(HOME)), "corp")
         .await;
     thief.get(&back).await.expect(400);
     // The right browser with a changed state, and at another provider's callback.
@@ -241,7 +241,7 @@ async fn an_attempt_that_took_too_long_begins_again() {
     let world = World::start(None).await;
     let mut browser = world.browser();
     let url = browser
-        .to_provider(&world.begin(&LoginRequest::to("/there")), "corp")
+        .press_through(&world.begin(&LoginRequest::to("/there")), "corp")
         .await;
     world.advance(Duration::from_mins(15));
     let back = browser.get(&world.corp.agree(&url)).await.expect(303);
@@ -250,7 +250,7 @@ async fn an_attempt_that_took_too_long_begins_again() {
         page.starts_with("/login?request=") && page.ends_with("&notice=expired"),
         "{page}"
     );
-    let url = browser.to_provider(&page, "corp").await;
+    let url = browser.press_through(&page, "corp").await;
     let back = browser.get(&world.corp.agree(&url)).await.expect(303);
     assert_eq!(back.header("location"), "/there");
 }
@@ -261,7 +261,7 @@ async fn many_open_tabs_never_fill_the_request() {
     let mut browser = world.browser();
     let long = LoginRequest::to(format!("/there?x={}", "y".repeat(1200)));
     for _ in 0..12 {
-        browser.to_provider(&world.begin(&long), "corp").await;
+        browser.press_through(&world.begin(&long), "corp").await;
         let carried: usize = browser.cookies.values().map(String::len).sum();
         assert!(carried < 8 * 1024, "{carried}");
     }
@@ -316,9 +316,9 @@ async fn a_proof_is_asked_for_upstream_and_believed_only_from_there() {
         ..LoginRequest::to("/resume")
     };
     let mut browser = world.browser();
-    let asked = query(&browser.to_provider(&world.begin(&force), "corp").await);
+    let asked = query(&browser.press_through(&world.begin(&force), "corp").await);
     assert_eq!(asked["prompt"], "login");
-    let asked = query(&browser.to_provider(&world.begin(&aged), "corp").await);
+    let asked = query(&browser.press_through(&world.begin(&aged), "corp").await);
     assert_eq!(asked["max_age"], "100");
     for (request, auth_time, wanted) in [
         (
@@ -363,22 +363,22 @@ async fn who_stops_at_the_provider_is_back_at_the_page() {
     let world = World::start(None).await;
     let mut browser = world.browser();
     let path = world.begin(&LoginRequest::to("/there"));
-    let url = browser.to_provider(&path, "corp").await;
+    let url = browser.press_through(&path, "corp").await;
     let back = browser
-        .get(&world.corp.refuse(&url, "access_denied"))
+        .get(&Upstream::refuse(&url, "access_denied"))
         .await
         .expect(303);
     let page = back.header("location").to_owned();
     assert!(page.ends_with("&notice=cancelled"), "{page}");
     browser.sign_in_page(&page).await;
-    let url = browser.to_provider(&path, "corp").await;
+    let url = browser.press_through(&path, "corp").await;
     let back = browser
-        .get(&world.corp.refuse(&url, "login_required"))
+        .get(&Upstream::refuse(&url, "login_required"))
         .await
         .expect(303);
     assert_eq!(back.header("location"), "/there?login_error=login_required");
-    let url = browser.to_provider(&path, "corp").await;
-    let said = world.corp.refuse(&url, "%3Cscript%3E");
+    let url = browser.press_through(&path, "corp").await;
+    let said = Upstream::refuse(&url, "%3Cscript%3E");
     let page = browser.get(&said).await.expect(502);
     assert!(!page.body.as_str().unwrap().contains("<script"));
 }

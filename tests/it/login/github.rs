@@ -23,7 +23,7 @@ async fn an_account_is_its_number_and_its_address_the_primary_verified_one() {
     account(&world, "octo", emails);
     let mut browser = world.browser();
     let url = browser
-        .to_provider(&world.begin(&LoginRequest::to(HOME)), "hub")
+        .press_through(&world.begin(&LoginRequest::to(HOME)), "hub")
         .await;
     assert!(url.starts_with(&format!("{}/login/oauth/authorize?", world.hub.issuer)));
     let asked = query(&url);

@@ -162,7 +162,7 @@ async fn an_answer_names_its_issuer_or_is_refused_where_that_was_announced() {
     });
     let back = async |browser: &mut Browser<'_>, iss: Option<&str>| {
         let url = browser
-            .to_provider(&world.begin(&LoginRequest::to(HOME)), "corp")
+            .press_through(&world.begin(&LoginRequest::to(HOME)), "corp")
             .await;
         let mut back = world.corp.agree(&url);
         if let Some(iss) = iss {

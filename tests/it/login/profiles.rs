@@ -18,7 +18,7 @@ on_both_engines! {
 async fn a_profile_is_refreshed_at_each_login_and_its_time_moves_only_with_it(world: World) {
     let session = world.log_in(&mut world.browser(), "corp").await;
     let before = world.user(session.user_id).await;
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     world.log_in(&mut world.browser(), "corp").await;
     assert_eq!(world.user(session.user_id).await, before);
     world.corp.person(
@@ -122,7 +122,9 @@ async fn another_account_is_linked_only_from_the_session_that_asked(world: World
     // A proof that is too old is asked for again first.
     world.advance(Duration::from_mins(11));
     let proof = browser.get(&world.begin(&link)).await.expect(303);
-    let url = browser.to_provider(proof.header("location"), "corp").await;
+    let url = browser
+        .press_through(proof.header("location"), "corp")
+        .await;
     assert!(url.contains("prompt=login"));
     world.corp.person(json!({"auth_time": NOW + 660}));
     let back = browser.get(&world.corp.agree(&url)).await.expect(303);
@@ -130,7 +132,7 @@ async fn another_account_is_linked_only_from_the_session_that_asked(world: World
     world
         .other
         .person(json!({"sub": "u10", "email": "b@other.example"}));
-    let url = browser.to_provider(&page, "other").await;
+    let url = browser.press_through(&page, "other").await;
     browser.get(&world.other.agree(&url)).await.expect(303);
     assert_eq!(world.accounts(session.user_id).await.len(), 3);
 }

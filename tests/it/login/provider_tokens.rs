@@ -90,7 +90,7 @@ async fn a_kept_token_is_sealed_refreshed_when_due_and_given_to_who_holds_the_sc
     assert_eq!(given.body["access_token"], "upstream-access-2");
     assert_eq!(world.corp.with(|script| script.forms.len()), 2);
     // The provider takes it back.
-    world.advance(Duration::from_secs(300));
+    world.advance(Duration::from_mins(5));
     let own = world.app.token_with(user, "doorward:provider-tokens").await;
     world.corp.with(|script| {
         let body = json!({"error": "invalid_grant"});

@@ -34,6 +34,7 @@ struct Process {
 }
 
 impl Process {
+    #[expect(clippy::print_stderr, reason = "skipped in sight, never in silence")]
     /// Starts a script of `tests/upstream`; `None` when its packages are not installed.
     fn start(script: &str) -> Option<Self> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

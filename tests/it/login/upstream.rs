@@ -89,7 +89,7 @@ impl Upstream {
         let issuer = format!("http://{address}");
         let state = (issuer.clone(), Arc::clone(&script));
         let app = Router::new().fallback(answer).with_state(state);
-        tokio::spawn(async move { axum_serve(listener, app).await });
+        spawn(async move { axum_serve(listener, app).await });
         Self {
             issuer,
             address,
@@ -124,7 +124,7 @@ impl Upstream {
     }
 
     /// The provider answers with an error.
-    pub fn refuse(&self, url: &str, error: &str) -> String {
+    pub fn refuse(url: &str, error: &str) -> String {
         let request = query(url);
         format!(
             "{}?error={error}&state={}",
@@ -158,13 +158,21 @@ impl Upstream {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ends with the test's own runtime"
+)]
+fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
 async fn axum_serve(listener: tokio::net::TcpListener, app: Router) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
         let service = hyper_util::service::TowerToHyperService::new(app.clone());
-        tokio::spawn(async move {
+        spawn(async move {
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
                 .await;
@@ -192,7 +200,7 @@ async fn answer(State((issuer, script)): State<Shared>, request: Request) -> Res
             (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
         }
         Some(Instead::Silence) => {
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
             StatusCode::OK.into_response()
         }
         Some(Instead::Huge) => vec![b' '; 1024 * 1024].into_response(),

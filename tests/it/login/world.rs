@@ -95,7 +95,7 @@ impl World {
         provider: &str,
         request: &LoginRequest,
     ) -> Reply {
-        let url = browser.to_provider(&self.begin(request), provider).await;
+        let url = browser.press_through(&self.begin(request), provider).await;
         let back = self.upstream(provider).agree(&url);
         browser.get(&back).await
     }

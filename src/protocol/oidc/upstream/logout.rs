@@ -76,11 +76,11 @@ impl LogoutTokenClaims {
         if !self.aud.names(client_id) {
             return Err(LogoutTokenError::Audience);
         }
-        let issued = Timestamp::from_unix_seconds(self.iat);
+        let made_at = Timestamp::from_unix_seconds(self.iat);
         let over = self
             .exp
             .is_some_and(|exp| Timestamp::from_unix_seconds(exp) <= now.minus(SKEW));
-        if over || issued > now.plus(SKEW) || issued.plus(AGE_MAX) <= now.minus(SKEW) {
+        if over || made_at > now.plus(SKEW) || made_at.plus(AGE_MAX) <= now.minus(SKEW) {
             return Err(LogoutTokenError::Time);
         }
         if !self.events.get(EVENT).is_some_and(Value::is_object) || self.nonce.is_some() {
