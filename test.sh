@@ -8,9 +8,10 @@ note() { printf '== %s\n' "$*" >&2; }
 
 postgres_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; }
 
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo -n)
+
 if ! postgres_server && command -v apt-get >/dev/null; then
-    sudo=()
-    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
     note "PostgreSQL's server is missing: installing Debian's postgresql"
     # The tests start a private cluster of their own; the package's default one is not wanted.
     if ! { "${sudo[@]}" mkdir -p /etc/postgresql-common/createcluster.d \
@@ -72,5 +73,8 @@ browser_tests() {
     (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs >&2)
 }
 [ $# -gt 0 ] || browser_tests
+
+# Programs that others wrote.
+. tests/interop/setup.sh
 
 exec cargo test --locked "$@"

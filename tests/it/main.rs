@@ -13,6 +13,7 @@
 mod authority;
 mod conformance;
 mod hardening;
+mod interop;
 mod login;
 mod oauth;
 mod pages;
