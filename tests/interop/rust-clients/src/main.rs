@@ -39,7 +39,10 @@ impl World {
             .build()?;
         let issuer = IssuerUrl::new(text(&settings["issuer"]))?;
         let metadata = CoreProviderMetadata::discover(&issuer, &http)?;
-        let url = format!("{}/.well-known/openid-configuration", text(&settings["issuer"]));
+        let url = format!(
+            "{}/.well-known/openid-configuration",
+            text(&settings["issuer"])
+        );
         let endpoints = serde_json::from_str(&http.get(url).send()?.text()?)?;
         Ok(Self {
             settings,
@@ -77,7 +80,9 @@ fn log_in(world: &World, name: &str) -> Outcome {
     let client = CoreClient::from_provider_metadata(
         world.metadata.clone(),
         ClientId::new(text(&app["id"])),
-        app["secret"].as_str().map(|secret| ClientSecret::new(secret.to_owned())),
+        app["secret"]
+            .as_str()
+            .map(|secret| ClientSecret::new(secret.to_owned())),
     )
     .set_auth_type(if app["method"] == "client_secret_post" {
         AuthType::RequestBody
@@ -99,7 +104,9 @@ fn log_in(world: &World, name: &str) -> Outcome {
     let back = reqwest::Url::parse(&world.visit(url.as_str(), Some(&redirect))?)?;
     let parameter = |wanted: &str| {
         let found = back.query_pairs().find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value.into_owned()).ok_or_else(|| format!("no `{wanted}` in {back}"))
+        found
+            .map(|(_, value)| value.into_owned())
+            .ok_or_else(|| format!("no `{wanted}` in {back}"))
     };
     assert_eq!(&parameter("state")?, state.secret());
     assert_eq!(parameter("iss")?, text(&world.settings["issuer"]));
@@ -124,7 +131,10 @@ fn log_in(world: &World, name: &str) -> Outcome {
         assert_eq!(&found, wanted);
     }
     let info: CoreUserInfoClaims = client
-        .user_info(tokens.access_token().clone(), Some(claims.subject().clone()))?
+        .user_info(
+            tokens.access_token().clone(),
+            Some(claims.subject().clone()),
+        )?
         .request(&world.http)?;
     assert_eq!(info.subject(), claims.subject());
     assert!(info.name().is_some() && info.email().is_some());
@@ -149,11 +159,15 @@ fn device(world: &World) -> Outcome {
         .exchange_device_code()
         .add_scope(Scope::new("profile".into()))
         .request(&world.http)?;
-    let page = details.verification_uri_complete().ok_or("no complete URI")?;
+    let page = details
+        .verification_uri_complete()
+        .ok_or("no complete URI")?;
     world.visit(page.secret(), None)?;
-    let tokens = client
-        .exchange_device_access_token(&details)?
-        .request(&world.http, std::thread::sleep, None)?;
+    let tokens = client.exchange_device_access_token(&details)?.request(
+        &world.http,
+        std::thread::sleep,
+        None,
+    )?;
     assert!(!tokens.access_token().secret().is_empty());
     Ok(())
 }
@@ -165,7 +179,9 @@ fn for_itself(world: &World) -> Outcome {
     let client = BasicClient::new(ClientId::new(text(&app["id"])))
         .set_client_secret(ClientSecret::new(text(&app["secret"])))
         .set_token_uri(oauth2::TokenUrl::new(endpoint("token_endpoint"))?)
-        .set_introspection_url(oauth2::IntrospectionUrl::new(endpoint("introspection_endpoint"))?)
+        .set_introspection_url(oauth2::IntrospectionUrl::new(endpoint(
+            "introspection_endpoint",
+        ))?)
         // The crate sends tokens to be revoked over https only, whatever the server is.
         .set_revocation_url(oauth2::RevocationUrl::new(
             endpoint("revocation_endpoint").replace("http://", "https://"),
@@ -174,18 +190,21 @@ fn for_itself(world: &World) -> Outcome {
         .exchange_client_credentials()
         .add_scope(Scope::new(text(&world.settings["service_scope"])))
         .request(&world.http)?;
+    // The yardstick neither introspects nor revokes tokens that are JWTs.
     if !world.settings["resource"].is_null() {
         use oauth2::TokenIntrospectionResponse as _;
-        let told = client.introspect(tokens.access_token())?.request(&world.http)?;
+        let told = client
+            .introspect(tokens.access_token())
+            .request(&world.http)?;
         assert!(told.active());
+        let revocable = StandardRevocableToken::AccessToken(tokens.access_token().clone());
+        let plain = |mut request: oauth2::HttpRequest| {
+            let url = request.uri().to_string().replace("https://", "http://");
+            *request.uri_mut() = url.parse().expect("it was a URL");
+            oauth2::SyncHttpClient::call(&world.http, request)
+        };
+        client.revoke_token(revocable)?.request(&plain)?;
     }
-    let revocable = StandardRevocableToken::AccessToken(tokens.access_token().clone());
-    let plain = |mut request: oauth2::HttpRequest| {
-        let url = request.uri().to_string().replace("https://", "http://");
-        *request.uri_mut() = url.parse().expect("it was a URL");
-        oauth2::SyncHttpClient::call(&world.http, request)
-    };
-    client.revoke_token(revocable)?.request(&plain)?;
     Ok(())
 }
 
@@ -193,10 +212,15 @@ fn for_itself(world: &World) -> Outcome {
 fn wrong_secret(world: &World) -> Outcome {
     let client = BasicClient::new(ClientId::new(text(&world.app("service")["id"])))
         .set_client_secret(ClientSecret::new("wrong".into()))
-        .set_token_uri(oauth2::TokenUrl::new(text(&world.endpoints["token_endpoint"]))?);
+        .set_token_uri(oauth2::TokenUrl::new(text(
+            &world.endpoints["token_endpoint"],
+        ))?);
     match client.exchange_client_credentials().request(&world.http) {
         Err(oauth2::RequestTokenError::ServerResponse(refusal)) => {
-            assert_eq!(*refusal.error(), oauth2::basic::BasicErrorResponseType::InvalidClient);
+            assert_eq!(
+                *refusal.error(),
+                oauth2::basic::BasicErrorResponseType::InvalidClient
+            );
             Ok(())
         }
         other => Err(format!("not refused as wanted: {other:?}").into()),
@@ -206,11 +230,20 @@ fn wrong_secret(world: &World) -> Outcome {
 type Case = (&'static str, fn(&World) -> Outcome);
 
 const CASES: [Case; 6] = [
-    ("openidconnect: client_secret_basic", |world| log_in(world, "basic")),
-    ("openidconnect: client_secret_post, ES256", |world| log_in(world, "post")),
-    ("openidconnect: public client", |world| log_in(world, "public")),
+    ("openidconnect: client_secret_basic", |world| {
+        log_in(world, "basic")
+    }),
+    ("openidconnect: client_secret_post, ES256", |world| {
+        log_in(world, "post")
+    }),
+    ("openidconnect: public client", |world| {
+        log_in(world, "public")
+    }),
     ("openidconnect: device", device),
-    ("oauth2: client credentials, introspection, revocation", for_itself),
+    (
+        "oauth2: client credentials, introspection, revocation",
+        for_itself,
+    ),
     ("oauth2: wrong secret", wrong_secret),
 ];
 
@@ -226,7 +259,14 @@ fn main() -> ExitCode {
             Err(_) => Some("an assertion failed; see standard error".to_owned()),
         };
         failed |= error.is_some();
-        println!("{}", json!({ "case": name, "ok": error.is_none(), "error": error }));
+        println!(
+            "{}",
+            json!({ "case": name, "ok": error.is_none(), "error": error })
+        );
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
