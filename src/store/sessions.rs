@@ -115,15 +115,16 @@ pub fn insert(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts a session that goes on behind another cookie, with a new proof. What it was begun with
-/// stays.
+/// Puts a session that goes on behind another cookie, with a new proof, as if it began now. Its id
+/// and what hangs on it stay.
 pub fn renew(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
     let session = &new.session;
     tx.exec(
-        "UPDATE sessions SET token_hash = ?2, expires_at = ?3 WHERE id = ?1",
+        "UPDATE sessions SET token_hash = ?2, created_at = ?3, expires_at = ?4 WHERE id = ?1",
         &[
             session.id.into(),
             new.digest.into(),
+            session.created_at.into(),
             session.expires_at.into(),
         ],
     )?;

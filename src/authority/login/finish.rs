@@ -431,8 +431,8 @@ impl Arrival {
     }
 
     /// A session of the user's behind a new cookie. Somebody who proves again who they are goes on
-    /// in the session that they have, under the new cookie: apps stay signed in. A session of
-    /// somebody else's in this browser ends.
+    /// in the session that they have, begun anew under the new cookie: apps stay signed in. A
+    /// session of somebody else's in this browser ends.
     fn begin_session(
         &self,
         tx: &mut dyn Tx,
@@ -462,8 +462,8 @@ impl Arrival {
         };
         let event = match held {
             Some(held) if held.user_id == user => {
+                // It begins anew: whoever sent the user to log in sees by this that they did.
                 session.id = held.id;
-                session.created_at = held.created_at;
                 let new = NewSession {
                     session,
                     digest: self.digest,

@@ -143,6 +143,8 @@ async fn who_logs_in_again_goes_on_in_the_same_session_under_a_new_cookie(world:
         "the old cookie still works"
     );
     assert_eq!(second.authenticated_at.unix_seconds(), NOW + 100);
+    // Whoever sent them there for a new login has to see that there was one.
+    assert!(second.created_at > first.created_at);
     assert_eq!(world.app.audited("session.renewed").await, 1);
 }
 
