@@ -20,6 +20,7 @@ from person import Person
 APACHE = os.environ["DOORWARD_APACHE"]
 LIBRARIES = os.path.join(APACHE, "usr/lib/x86_64-linux-gnu")
 app = settings["clients"]["apache"]
+api_client = settings["clients"].get("api", app)
 home = app["redirect"].removesuffix("/protected/redirect")
 port = int(home.rpartition(":")[2])
 folder = tempfile.mkdtemp(prefix="doorward-apache-")
@@ -52,8 +53,8 @@ OIDCResponseMode query
 OIDCRemoteUserClaim sub
 OIDCStateMaxNumberOfCookies 20 true
 OIDCOAuthServerMetadataURL {issuer}/.well-known/openid-configuration
-OIDCOAuthClientID {id}
-OIDCOAuthClientSecret {secret}
+OIDCOAuthClientID {api[id]}
+OIDCOAuthClientSecret {api[secret]}
 OIDCOAuthRemoteUserClaim sub
 <Location "/protected">
   AuthType openid-connect
@@ -90,7 +91,8 @@ def start():
               if os.path.exists(f"{modules}/mod_{name}.so")]
     open(os.path.join(folder, "mime.types"), "w", encoding="utf-8").close()
     text = CONFIGURATION.format(
-        folder=folder, port=port, home=home, issuer=settings["issuer"], id=app["id"], secret=app["secret"], passphrase=passphrase,
+        folder=folder, port=port, home=home, issuer=settings["issuer"], id=app["id"], secret=app["secret"],
+        api=api_client, passphrase=passphrase,
         modules="\n".join(loaded) + f'\nTypesConfig "{folder}/mime.types"\nDirectoryIndex index.html',
         user="User nobody\nGroup nogroup" if os.getuid() == 0 else "")
     configuration = os.path.join(folder, "httpd.conf")
@@ -161,7 +163,9 @@ def logout():
     person = Person(settings["person"], settings.get("provider"))
     enter(person)
     url = f"{home}/protected/redirect?logout={urllib.parse.quote(home + '/bye', safe='')}"
+    person.leaving = True
     back = person.visit(url, home + "/bye")
+    person.leaving = False
     assert back.startswith(home + "/bye"), back
     answer = person.get(home + "/protected/")
     assert answer.location and answer.location.startswith(settings["issuer"]), f"{answer.status} {answer.location}"
@@ -179,7 +183,8 @@ def api():
     service = settings["clients"]["service_post"]
     metadata = json.load(urllib.request.urlopen(settings["issuer"] + "/.well-known/openid-configuration", timeout=20))
     form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": service["id"],
-                                   "client_secret": service["secret"], "scope": settings["service_scope"]}).encode()
+                                   "client_secret": service["secret"], "scope": settings["service_scope"],
+                                   "resource": settings["resource"]}).encode()
     token = json.load(urllib.request.urlopen(metadata["token_endpoint"], form, timeout=20))["access_token"]
     person = Person("api")
     assert person.request("GET", home + "/api/", None, {"authorization": f"Bearer {token}"}).status == 200, log()
@@ -192,12 +197,14 @@ if app.get("backchannel"):
     def backchannel():
         person = Person(settings["person"], settings.get("provider"))
         enter(person)
-        person.visit(settings["issuer"] + "/oauth2/logout")
+        person.leaving = True
+        page = person.visit(settings["issuer"] + "/oauth2/logout")
+        person.leaving = False
         for _ in range(100):
             if person.get(home + "/protected/").location:
                 return
             time.sleep(0.1)
-        raise AssertionError(f"the session at Apache goes on: {log()}")
+        raise AssertionError(f"the session at Apache goes on after {page.url}: {page.body}\n{log()}")
 
 
 start()

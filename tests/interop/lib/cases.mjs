@@ -46,7 +46,9 @@ function describe(error) {
 export async function refuses(promise, error, status) {
   const refusal = await promise.then((value) => assert.fail(`not refused: ${JSON.stringify(value)}`), (reason) => reason)
   if (refusal instanceof assert.AssertionError) throw refusal
-  const found = refusal.error ?? refusal.cause?.error ?? refusal.cause?.parameters?.error ?? refusal.cause?.[0]?.parameters?.error
+  // With a challenge (RFC 6749, 5.2) the libraries leave the body to the caller.
+  const body = refusal.response?.bodyUsed === false ? await refusal.response.json().catch(() => ({})) : {}
+  const found = body.error ?? refusal.error ?? refusal.cause?.error ?? refusal.cause?.parameters?.error ?? refusal.cause?.[0]?.parameters?.error
   if (found !== error) throw refusal
   if (status !== undefined) assert.equal(refusal.status, status)
 }

@@ -5,7 +5,9 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
 
-REFUSALS = re.compile(r"deny|cancel|abort|decline|refuse|reject|logout|sign.?out|switch", re.I)
+REFUSALS = re.compile(r"deny|cancel|abort|decline|refuse|reject|stay|switch", re.I)
+# What nobody presses who wants in.
+LEAVING = re.compile(r"logout|log.?out|sign.?(\w+.)?out", re.I)
 
 
 class Forms(HTMLParser):
@@ -52,6 +54,7 @@ class Answer:
 class Person:
     def __init__(self, name, provider="npm"):
         self.name, self.provider, self.cookies, self.pages = name, provider, {}, []
+        self.leaving = False
 
     def visit(self, url, end=None):
         """Opens `url` and goes on until a redirect leads to something that begins with `end`, which may be a page;
@@ -80,13 +83,16 @@ class Person:
         for form in parsed.forms:
             form["fields"] += [button for name, button in parsed.buttons if name == form["id"]]
             buttons = [field for field in form["fields"] if field["type"] == "submit"
-                       and not REFUSALS.search(f"{field['value']} {field['label']} {form['action']}")]
+                       and not self.refuses(f"{field['value']} {field['label']} {form['action']}")]
             if buttons:
                 ways.append((form, buttons[0]))
         for form, button in ways:
             if f"/login/{self.provider}" in form["action"]:
                 return form, button
         return ways[0] if ways else None
+
+    def refuses(self, words):
+        return REFUSALS.search(words) or (not self.leaving and LEAVING.search(words))
 
     def submit(self, page, way):
         form, button = way

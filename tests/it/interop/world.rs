@@ -139,6 +139,7 @@ impl Registration {
             "method": app.auth_method.as_str(),
             "id_token_alg": app.id_token_alg.as_str(),
             "after_logout": AFTER_LOGOUT,
+            "backchannel": app.backchannel_logout_uri.is_some(),
         });
         if let Some(redirect) = redirect {
             let redirect = if native {
@@ -177,6 +178,9 @@ fn registrations(public_jwk: &Value, apache: &str) -> Vec<(&'static str, Registr
         Some(format!("{apache}/protected/redirect?logout=backchannel"));
     front.app.first_party = true;
     let service = |name: &str| Registration::new(name).service();
+    // Whoever serves an API may look at the tokens that are for it.
+    let mut api = service("api");
+    api.app.client.kind = ClientKind::Service("api".parse().unwrap());
     vec![
         ("basic", Registration::new("basic")),
         ("post", post),
@@ -186,6 +190,7 @@ fn registrations(public_jwk: &Value, apache: &str) -> Vec<(&'static str, Registr
         ("public", Registration::new("public").public()),
         ("device", device),
         ("apache", front),
+        ("api", api),
         ("service", service("service")),
         ("service_post", service("service-post").post()),
         ("service_jwt", service("service-jwt").key(public_jwk)),
