@@ -3,8 +3,8 @@
 
 compare.py WORLD [--rounds 3] [--secs 3] [--connections 8] [--bin target/release/doorward-authority]
 
-WORLD is a directory made by `cargo test --test it interop::bench_world -- --ignored` (see README.md): an installation
-with its apps, its configuration, and the settings of the scripts. Ends with 1 when a limit is missed."""
+WORLD is a directory made by `cargo test --test it interop::speed -- --ignored` (see README.md): an installation with
+its apps, its configuration, and the settings of the scripts. Ends with 1 when a limit is missed."""
 
 import argparse
 import json

@@ -36,7 +36,6 @@ pub struct Setup {
 
 /// A running authority that people can log in at.
 pub struct World {
-    pub issuer: String,
     pub home: PathBuf,
     process: Option<Process>,
     _upstream: Running,
@@ -202,9 +201,7 @@ impl World {
     pub fn start(setup: &Setup) -> Self {
         let directory = crate::support::directory();
         let (process, upstream) = (None, prepare(directory.path(), setup));
-        let settings = settings(directory.path());
         let mut world = Self {
-            issuer: settings["issuer"].as_str().unwrap().to_owned(),
             home: directory.path().to_owned(),
             process,
             _upstream: upstream,
