@@ -21,6 +21,7 @@ use crate::store::audit::AuditEntry;
 use crate::store::{Store, StoreError};
 
 use super::access::{Access, AccessError};
+use super::apps::{AppsError, sync_configured};
 use super::config::Config;
 use super::control;
 use super::credentials::limiter::FailureLimiter;
@@ -92,6 +93,8 @@ impl Authority {
         let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
         let demo = login::prepare(&store, &ring, &config, now, &*entropy)?;
+        let overlap = config.lifetimes.previous_secret;
+        sync_configured(&store, &config.clients, (now, &*entropy), overlap)?;
         let tasks = Tasks::new();
         let feed = Supplier::open(
             store.clone(),
@@ -187,6 +190,9 @@ pub enum StartError {
     /// Providers that the configuration names.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// Clients that the configuration names.
+    #[error("a client of the configuration cannot be taken up")]
+    Clients(#[from] AppsError),
     /// The client for requests to others.
     #[error(transparent)]
     Outbound(#[from] OutboundSetupError),
@@ -206,7 +212,8 @@ impl StartError {
             Self::Init(error) => error.exit(),
             Self::Keys(error) => error.exit(),
             Self::Feed(SupplyError::Io { .. }) => Exit::Io,
-            Self::Provider(_) | Self::Outbound(_) => Exit::Config,
+            Self::Clients(AppsError::Store(error)) => store_exit(error),
+            Self::Provider(_) | Self::Clients(_) | Self::Outbound(_) => Exit::Config,
             _ => Exit::Failed,
         }
     }

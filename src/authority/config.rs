@@ -13,6 +13,7 @@ use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::store::StoreConfig;
 
+use super::apps::{ConfiguredApp, read_clients};
 use super::brand::Brand;
 use super::login::{ConfiguredProvider, read_providers};
 use super::outbound::OutboundConfig;
@@ -55,6 +56,8 @@ pub struct Config {
     /// Whether the demo provider runs, which lets anybody be anybody. No file and no variable can
     /// say so: only `doorward dev` does.
     pub demo_provider: bool,
+    /// The apps that people log in through, as far as they are declared here.
+    pub clients: Vec<ConfiguredApp>,
     /// How it logs.
     pub log_format: LogFormat,
     /// What it logs.
@@ -149,6 +152,7 @@ impl Config {
             brand: Brand::default(),
             providers: Vec::new(),
             demo_provider: false,
+            clients: Vec::new(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
         }
@@ -178,6 +182,7 @@ impl Config {
         let outbound = reader.section("outbound", read_outbound);
         let brand = reader.section("brand", Brand::read);
         let providers = reader.section("providers", read_providers);
+        let clients = reader.section("clients", read_clients);
         let (log_format, log_filter) = reader.section("log", |log| {
             (
                 log.or("format", defaults.log_format),
@@ -201,6 +206,7 @@ impl Config {
             brand,
             providers,
             demo_provider: false,
+            clients,
             log_format,
             log_filter,
         }

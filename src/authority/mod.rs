@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod app;
+pub mod apps;
 pub mod arguments;
 pub mod attempts;
 pub mod audit_chain;

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::check::CheckArgs;
+use super::client::ClientArgs;
 use super::completions::CompletionsArgs;
 use super::dev::DevArgs;
 use super::explain::ExplainArgs;
@@ -57,5 +58,6 @@ pub(super) enum Command {
     Member(MemberArgs),
     Invite(InviteArgs),
     User(UserArgs),
+    Client(ClientArgs),
     Completions(CompletionsArgs),
 }

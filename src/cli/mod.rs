@@ -5,6 +5,7 @@
 
 pub mod args;
 mod check;
+mod client;
 mod completions;
 mod dev;
 pub mod error;

@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
 use super::{
-    check, completions, dev, explain, invite, manifest, member, org, policy, status, user,
+    check, client, completions, dev, explain, invite, manifest, member, org, policy, status, user,
 };
 use crate::domain::Secret;
 
@@ -44,6 +44,7 @@ async fn dispatch(
         Command::Member(args) => member::run(args, &profile()?, output).await,
         Command::Invite(args) => invite::run(args, &profile()?, output).await,
         Command::User(args) => user::run(args, &profile()?, output).await,
+        Command::Client(args) => client::run(args, &profile()?, output).await,
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::client::{ClientIdentifier, Scopes};
+
 /// A word that no enum of this module knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not {wanted}")]
@@ -121,6 +123,59 @@ words! {
         /// The document at its `client_id`.
         Metadata = "metadata",
     }
+}
+
+impl AuthMethod {
+    /// Whether an app of this method has a secret.
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+/// What an app is registered as: everything but its row, its secrets and its state. Whoever makes one
+/// has checked it (`protocol::clients`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppSpec {
+    /// Its public name.
+    pub identifier: ClientIdentifier,
+    /// A name for people.
+    pub name: String,
+    /// Where it runs.
+    pub application_type: ApplicationType,
+    /// How it proves itself.
+    pub auth_method: AuthMethod,
+    /// The ways in which it may get tokens.
+    pub grant_types: GrantTypes,
+    /// The most it may ask for.
+    pub scopes: Scopes,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// Where people may be sent after they logged out.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it hears of a session's end.
+    pub backchannel_logout_uri: Option<String>,
+    /// The audiences it may ask for (RFC 8707).
+    pub resources: Vec<String>,
+    /// Its public keys, as JSON.
+    pub jwks: Option<String>,
+    /// Of the house: people are not asked for consent.
+    pub first_party: bool,
+    /// Only pushed authorization requests count.
+    pub require_par: bool,
+    /// Only DPoP-bound tokens are given.
+    pub dpop_bound: bool,
+    /// How long its refresh tokens live.
+    pub refresh_binding: RefreshBinding,
+    /// What signs its ID tokens.
+    pub id_token_alg: IdTokenAlg,
+    /// A picture.
+    pub logo_uri: Option<String>,
+    /// Its home page.
+    pub client_uri: Option<String>,
+    /// Its privacy policy.
+    pub policy_uri: Option<String>,
+    /// Its terms of service.
+    pub tos_uri: Option<String>,
 }
 
 /// The ways in which an app may get tokens. Text form: in order, joined by single spaces.

@@ -1,6 +1,7 @@
 //! Bytes to types and back, for everything that leaves the process. Pure; every parser is fuzzable.
 
 pub mod authzen;
+pub mod clients;
 pub mod credentials;
 pub mod feed;
 pub mod invitations;

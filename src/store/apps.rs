@@ -3,11 +3,11 @@
 //! Secrets, states and retirement are a client's ([`super::clients`]); this is the rest.
 
 use crate::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, GrantTypes, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantTypes, IdTokenAlg, RefreshBinding,
 };
-use crate::domain::{ClientId, ClientIdentifier, Timestamp, TokenDigest};
+use crate::domain::{ClientId, ClientIdentifier, ClientKind, Timestamp, TokenDigest};
 
-use super::clients::{self, Client};
+use super::clients::{self, Client, ClientState};
 use super::{Row, StoreError, Tx};
 
 /// An app as the store tells it.
@@ -53,6 +53,87 @@ pub struct App {
     pub source: ClientSource,
     /// When a registered or fetched one goes.
     pub expires_at: Option<Timestamp>,
+}
+
+impl App {
+    /// A new app of this registration.
+    pub fn new(id: ClientId, spec: AppSpec, source: ClientSource, now: Timestamp) -> Self {
+        let client = Client {
+            id,
+            identifier: spec.identifier,
+            name: spec.name,
+            kind: ClientKind::App,
+            scopes: spec.scopes,
+            state: ClientState::Active,
+            token_epoch: 0,
+            created_at: now,
+        };
+        Self {
+            client,
+            redirect_uris: spec.redirect_uris,
+            application_type: spec.application_type,
+            auth_method: spec.auth_method,
+            grant_types: spec.grant_types,
+            resources: spec.resources,
+            post_logout_redirect_uris: spec.post_logout_redirect_uris,
+            backchannel_logout_uri: spec.backchannel_logout_uri,
+            jwks: spec.jwks,
+            first_party: spec.first_party,
+            require_par: spec.require_par,
+            dpop_bound: spec.dpop_bound,
+            refresh_binding: spec.refresh_binding,
+            id_token_alg: spec.id_token_alg,
+            logo_uri: spec.logo_uri,
+            client_uri: spec.client_uri,
+            policy_uri: spec.policy_uri,
+            tos_uri: spec.tos_uri,
+            source,
+            expires_at: None,
+        }
+    }
+
+    /// The same client, registered otherwise.
+    #[must_use]
+    pub fn with(&self, spec: AppSpec) -> Self {
+        let changed = Self::new(self.client.id, spec, self.source, self.client.created_at);
+        Self {
+            client: Client {
+                identifier: self.client.identifier.clone(),
+                kind: self.client.kind.clone(),
+                state: self.client.state,
+                token_epoch: self.client.token_epoch,
+                ..changed.client
+            },
+            expires_at: self.expires_at,
+            ..changed
+        }
+    }
+
+    /// What it is registered as.
+    pub fn spec(&self) -> AppSpec {
+        AppSpec {
+            identifier: self.client.identifier.clone(),
+            name: self.client.name.clone(),
+            application_type: self.application_type,
+            auth_method: self.auth_method,
+            grant_types: self.grant_types.clone(),
+            scopes: self.client.scopes.clone(),
+            redirect_uris: self.redirect_uris.clone(),
+            post_logout_redirect_uris: self.post_logout_redirect_uris.clone(),
+            backchannel_logout_uri: self.backchannel_logout_uri.clone(),
+            resources: self.resources.clone(),
+            jwks: self.jwks.clone(),
+            first_party: self.first_party,
+            require_par: self.require_par,
+            dpop_bound: self.dpop_bound,
+            refresh_binding: self.refresh_binding,
+            id_token_alg: self.id_token_alg,
+            logo_uri: self.logo_uri.clone(),
+            client_uri: self.client_uri.clone(),
+            policy_uri: self.policy_uri.clone(),
+            tos_uri: self.tos_uri.clone(),
+        }
+    }
 }
 
 const COLUMNS: usize = 9;

@@ -242,6 +242,19 @@ pub fn rotate_secret(tx: &mut dyn Tx, id: ClientId, rotation: &Rotation) -> Resu
     Ok(())
 }
 
+/// Takes all secrets of a client away: it proves itself otherwise from now on.
+pub fn clear_secrets(tx: &mut dyn Tx, id: ClientId, now: Timestamp) -> Result<(), StoreError> {
+    tx.exec(
+        "DELETE FROM client_secrets WHERE client_id = ?1",
+        &[id.into()],
+    )?;
+    tx.exec(
+        "UPDATE oauth_clients SET client_secret = NULL, updated_at = ?1 WHERE id = ?2",
+        &[now.into(), id.into()],
+    )?;
+    Ok(())
+}
+
 /// Ends a client for ever: no secret is left, and every token of it is refused.
 pub fn retire(tx: &mut dyn Tx, client: &Client, now: Timestamp) -> Result<(), StoreError> {
     tx.exec(

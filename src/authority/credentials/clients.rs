@@ -12,7 +12,7 @@ use crate::crypto::digest::token_digest;
 use crate::domain::text::misleads;
 use crate::domain::{ClientId, ClientIdentifier, ClientKind, PlainToken, Scope, Scopes, Timestamp};
 use crate::store::clients::{Client, ClientState, Rotation};
-use crate::store::{Lock, StoreError, Tx, audit, clients};
+use crate::store::{Lock, StoreError, Tx, apps, audit, clients};
 
 use super::Doer;
 
@@ -238,8 +238,8 @@ pub async fn rotate(
             if client.state == ClientState::Retired {
                 return Err(ClientsError::Retired(identifier.clone()));
             }
-            let rotates = matches!(client.kind, ClientKind::Operator | ClientKind::Service(_));
-            if !rotates || clients::secrets(tx, client.id)?.is_empty() {
+            let rotates = rotates(tx, &client)?;
+            if !rotates {
                 return Err(ClientsError::NoSecret(identifier.clone()));
             }
             clients::rotate_secret(tx, client.id, &rotation)?;
@@ -252,6 +252,20 @@ pub async fn rotate(
         client,
         secret,
         previous_until,
+    })
+}
+
+/// Whether a client has a secret that can be changed. An app of the configuration without a secret
+/// file gets its first one so.
+fn rotates(tx: &mut dyn Tx, client: &Client) -> Result<bool, StoreError> {
+    Ok(match client.kind {
+        ClientKind::Operator | ClientKind::Service(_) => {
+            !clients::secrets(tx, client.id)?.is_empty()
+        }
+        ClientKind::App => {
+            apps::find(tx, client.id)?.is_some_and(|app| app.auth_method.has_secret())
+        }
+        ClientKind::Sidecar => false,
     })
 }
 

@@ -23,6 +23,7 @@ macro_rules! on_both_engines {
 pub(crate) use on_both_engines;
 
 mod access;
+mod apps;
 mod attacks;
 mod attempts;
 mod audit_chain;

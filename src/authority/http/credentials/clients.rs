@@ -6,30 +6,34 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
 
 use crate::authority::app::Authority;
+use crate::authority::apps::{self, AppsError, Put};
 use crate::authority::credentials::Doer;
 use crate::authority::credentials::clients::{self, ClientsError, NewClient, WithSecret};
-use crate::authority::http::answer::{Answer, Show};
+use crate::authority::http::answer::{Answer, FRESHNESS, Show};
 use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
 use crate::authority::http::json::{Json, Path, Query, parse_text};
 use crate::authority::http::organizations::page_of;
+use crate::domain::app::ClientSource;
 use crate::domain::{ClientId, ClientIdentifier, ClientKind, Scopes};
+use crate::protocol::clients::{AppApplied, AppDocument, AppView};
 use crate::protocol::credentials::{
     ClientView, ClientWithSecret, CreateClient, CreateKind, RotateSecret,
 };
 use crate::protocol::organizations::{Page, PageQuery};
 use crate::protocol::problem::{Mistake, Problem};
-use crate::store::clients::Client;
+use crate::store::clients::{Client, ClientState};
 
 use super::uncached::Uncached;
 
 pub(super) fn routes() -> Router<Arc<Authority>> {
     Router::new()
         .route("/v1/clients", get(list).post(create))
-        .route("/v1/clients/{client}", axum::routing::delete(retire))
+        .route("/v1/clients/{client}", get(show).put(put).delete(retire))
         .route("/v1/clients/{client}/secret", post(rotate))
 }
 
@@ -56,6 +60,74 @@ async fn create(cx: RequestContext, Json(body): Json<CreateClient>) -> Result<Re
     let new = new_client(body)?;
     let made = clients::create(&cx.authority, &Doer::Actor(cx.actor), new).await?;
     Ok((StatusCode::CREATED, shown_once(&made)).into_response())
+}
+
+/// `GET /v1/clients/{client}`: an app's registration.
+async fn show(cx: RequestContext, Path(client): Path<String>) -> Result<Show<AppView>, HttpError> {
+    let client: ClientIdentifier = parse_text(&client)?;
+    let app = apps::show(&cx.authority, &Doer::Actor(cx.actor), client).await?;
+    let declared = &cx.authority.config.clients;
+    let drift = app.source == ClientSource::Config
+        && app.client.state == ClientState::Active
+        && !declared
+            .iter()
+            .any(|one| one.spec.identifier == app.client.identifier);
+    Ok(Show(AppView {
+        client_id: app.client.identifier.clone(),
+        state: app.client.state.as_str().to_owned(),
+        source: app.source,
+        drift: drift.then(|| "the configuration does not name it any more".to_owned()),
+        created_at: app.client.created_at,
+        expires_at: app.expires_at,
+        registration: AppDocument::from(&app.spec()),
+    }))
+}
+
+/// What a `PUT` may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutQuery {
+    /// Show the plan; write nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// Carry out exactly the plan of this hash, or nothing.
+    plan: Option<String>,
+}
+
+/// `PUT /v1/clients/{client}`: makes or changes an app.
+async fn put(
+    cx: RequestContext,
+    Path(client): Path<String>,
+    Query(query): Query<PutQuery>,
+    Json(body): Json<AppDocument>,
+) -> Result<Response, HttpError> {
+    let client: ClientIdentifier = parse_text(&client)?;
+    let spec = body.check(&client).map_err(Problem::invalid)?;
+    let doer = Doer::Actor(cx.actor);
+    if query.dry_run {
+        let plan = apps::plan(&cx.authority, &doer, spec).await?;
+        return Ok(Show(plan).into_response());
+    }
+    let put = Put {
+        spec,
+        source: ClientSource::Api,
+        bound_to: query.plan,
+    };
+    let written = apps::put(&cx.authority, &doer, put).await?;
+    let freshness = written.position.freshness_token();
+    let applied = AppApplied {
+        plan: written.value.plan,
+        client_secret: written
+            .value
+            .secret
+            .map(|secret| secret.expose().to_owned()),
+        freshness,
+    };
+    let mut response = Uncached(applied).into_response();
+    if let Ok(value) = HeaderValue::from_str(&freshness.to_string()) {
+        response.headers_mut().insert(FRESHNESS, value);
+    }
+    Ok(response)
 }
 
 /// `DELETE /v1/clients/{client}`: retires it.
@@ -140,6 +212,25 @@ fn shown_once(made: &WithSecret) -> Uncached<ClientWithSecret> {
         client_secret: made.secret.expose().to_owned(),
         previous_until: made.previous_until,
     })
+}
+
+impl From<AppsError> for HttpError {
+    fn from(error: AppsError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AppsError::Denied(denied) => denied.into(),
+            AppsError::Store(error) => error.into(),
+            AppsError::Taken(_) => Problem::conflict("client-id-taken", detail).into(),
+            AppsError::Retired(_) => Problem::conflict("client-retired", detail).into(),
+            AppsError::Source { .. } => {
+                Problem::conflict("client-of-another-source", detail).into()
+            }
+            AppsError::PlanChanged { now } => Problem::conflict("plan-changed", detail)
+                .with("plan_hash", now)
+                .into(),
+            AppsError::Unknown(_) => Problem::not_found(detail).into(),
+        }
+    }
 }
 
 impl From<ClientsError> for HttpError {
