@@ -27,7 +27,7 @@ pub enum Needed {
     Node,
     /// Python and the packages of requirements.txt.
     Python,
-    /// Apache with mod_auth_openidc.
+    /// Apache with `mod_auth_openidc`.
     Apache,
     /// The clients in Rust, built.
     Rust,
@@ -49,10 +49,6 @@ impl Needed {
     }
 
     /// Whether it is there. Says so aloud when it is not; fails where it must be.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "test.sh tells by a variable what it installed"
-    )]
     pub fn is_there(self) -> bool {
         let (name, file) = self.mark();
         if self.path().exists() {

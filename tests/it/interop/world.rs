@@ -101,7 +101,7 @@ impl Registration {
         self
     }
 
-    /// By client_secret_post instead.
+    /// By `client_secret_post` instead.
     fn post(mut self) -> Self {
         self.app.auth_method = AuthMethod::ClientSecretPost;
         self
