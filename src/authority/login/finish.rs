@@ -298,7 +298,8 @@ impl Arrival {
 
     /// The user who has the verified address, if this provider may speak for its domain and whoever
     /// gave the user that address may too. Otherwise somebody could take an address first, at a
-    /// provider that looks less closely, and wait for its owner.
+    /// provider that looks less closely, and wait for its owner. Who has an account at this provider
+    /// already is somebody else: the provider gave the address to another person since.
     fn trusted_user(&self, tx: &mut dyn Tx) -> Result<Option<User>, StoreError> {
         let trusted = &self.provider.settings.trusted_domains;
         let Some(email) = self
@@ -308,19 +309,37 @@ impl Arrival {
         else {
             return Ok(None);
         };
+        if !self.may_speak_for(email) {
+            return Ok(None);
+        }
         let Some(user) = users::find_by_email(tx, email.as_str())? else {
             return Ok(None);
         };
         let held = accounts::of_user(tx, user.id)?;
+        if held.iter().any(|it| it.provider == self.provider.slug) {
+            return Ok(None);
+        }
         // Without an account an operator made the user, and vouched.
         let mut vouched = held.is_empty();
         for account in held {
             let same = account.email_verified && account.email.as_deref() == Some(email.as_str());
             vouched |= same
-                && providers::find(tx, &account.provider)?
-                    .is_some_and(|row| is_of_domain(email.as_str(), &row.settings.trusted_domains));
+                && providers::find(tx, &account.provider)?.is_some_and(|row| {
+                    row.enabled && is_of_domain(email.as_str(), &row.settings.trusted_domains)
+                });
         }
         Ok(vouched.then_some(user))
+    }
+
+    /// Anybody can open a Google account with an address of another domain, once verified and never
+    /// again; only for the domain's own organization is Google the one who gives the address.
+    fn may_speak_for(&self, email: &EmailAddress) -> bool {
+        self.provider.kind != ProviderKind::Google
+            || self
+                .identity
+                .hosted_domain
+                .as_ref()
+                .is_some_and(|hosted| is_of_domain(email.as_str(), std::slice::from_ref(hosted)))
     }
 
     fn link(

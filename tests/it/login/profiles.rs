@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use doorward::authority::login::{LoginPurpose, LoginRequest};
-use doorward::domain::provider::ProviderSettings;
+use doorward::domain::provider::{ProviderKind, ProviderSettings};
+use doorward::store::StoreError;
+use doorward::store::providers::{self, StoredProvider};
 use serde_json::json;
 
 use super::world::{HOME, NOW, World};
@@ -206,4 +208,95 @@ async fn a_trusted_domain_links_to_who_has_the_address_unless_somebody_took_it_f
         .arrive_by(&mut world.browser(), "corp", &LoginRequest::to(HOME))
         .await;
     reply.expect(303);
+}
+
+impl World {
+    /// A user whom an operator made.
+    async fn made(&self, email: &str) -> String {
+        let made = self
+            .app
+            .post("/v1/users")
+            .by(self.app.operator())
+            .json(&json!({"display_name": "Cy", "email": email}))
+            .await
+            .expect(201);
+        made.body["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn change(&self, name: &'static str, change: impl Fn(&mut StoredProvider)) {
+        let row = self
+            .app
+            .authority
+            .store
+            .read::<_, StoreError>(move |tx| providers::find(tx, name))
+            .await
+            .unwrap();
+        let mut row = row.unwrap();
+        change(&mut row);
+        self.app
+            .authority
+            .store
+            .write::<_, StoreError>(move |tx| providers::update(tx, &row))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_its_provider_gave_to_another_person_does_not_lead_to_who_had_it() {
+    let world = World::start_with(None, trusting("corp.example")).await;
+    let made = world.made("cy@corp.example").await;
+    world
+        .corp
+        .person(json!({"sub": "first", "email": "cy@corp.example"}));
+    let first = world.log_in(&mut world.browser(), "corp").await;
+    assert_eq!(first.user_id.to_string(), made);
+    world
+        .corp
+        .person(json!({"sub": "second", "email": "cy@corp.example"}));
+    let second = world.log_in(&mut world.browser(), "corp").await;
+    assert_ne!(second.user_id, first.user_id);
+    assert_eq!(world.accounts(first.user_id).await.len(), 1);
+    assert_eq!(world.user(first.user_id).await.email, "cy@corp.example");
+    assert_eq!(world.app.audited("account.linked").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_disabled_vouches_for_no_address() {
+    let world = World::start_with(None, trusting("corp.example")).await;
+    world
+        .change("other", |row| {
+            row.settings.trusted_domains = vec!["corp.example".to_owned()];
+        })
+        .await;
+    for (name, enabled) in [("ann", true), ("bob", false)] {
+        let person = json!({"sub": name, "email": format!("{name}@corp.example")});
+        world.change("other", |row| row.enabled = true).await;
+        world.other.person(person.clone());
+        let before = world.log_in(&mut world.browser(), "other").await;
+        world.change("other", |row| row.enabled = enabled).await;
+        world.corp.person(person);
+        let after = world.log_in(&mut world.browser(), "corp").await;
+        assert_eq!(before.user_id == after.user_id, enabled, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn google_speaks_for_an_address_only_if_the_account_is_of_its_domains_organization() {
+    let world = World::start_with(None, trusting("corp.example")).await;
+    world
+        .change("corp", |row| row.kind = ProviderKind::Google)
+        .await;
+    let made = world.made("cy@corp.example").await;
+    for (sub, hosted, linked) in [
+        ("private", json!(null), false),
+        ("elsewhere", json!("evil.example"), false),
+        ("own", json!("Corp.Example"), true),
+    ] {
+        world
+            .corp
+            .person(json!({"sub": sub, "email": "cy@corp.example", "hd": hosted}));
+        let session = world.log_in(&mut world.browser(), "corp").await;
+        assert_eq!(session.user_id.to_string() == made, linked, "{sub}");
+    }
 }
