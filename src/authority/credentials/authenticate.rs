@@ -9,7 +9,7 @@ use crate::domain::user::UserState;
 use crate::domain::{ClientKind, Timestamp, UserId};
 use crate::protocol::jose::{AccessTokenClaims, Subject};
 use crate::store::clients::{Client, ClientState};
-use crate::store::{StoreError, Tx, clients, grants, sessions, users};
+use crate::store::{StoreError, Tx, clients, grants, members, sessions, users};
 
 use super::Actor;
 
@@ -20,7 +20,7 @@ pub enum AuthError {
     /// The token itself is refused.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// Its client, its user, its session or its grant is gone, may not act any more, or has had its
+    /// Its client, its user, its session, its grant or its membership is gone, may not act any more, or has had its
     /// tokens revoked.
     #[error("the token was revoked")]
     Revoked,
@@ -191,7 +191,8 @@ pub(in crate::authority) fn standing(
     Ok(client)
 }
 
-/// Whether the session and the grant that the token came from are still there.
+/// Whether the session and the grant that the token came from are still there, and the user is still a
+/// member of its organization.
 fn bounds_hold(
     tx: &mut dyn Tx,
     claims: &AccessTokenClaims,
@@ -208,6 +209,9 @@ fn bounds_hold(
         grants::find(tx, id)?
             .filter(|grant| grant.user_id == user && grant.is_live(now))
             .ok_or(AuthError::Revoked)?;
+    }
+    if let Some(organization) = claims.dw_org {
+        members::find(tx, organization, user)?.ok_or(AuthError::Revoked)?;
     }
     Ok(())
 }

@@ -115,6 +115,7 @@ async fn receive(
         .filter(|uri| uri.starts_with(PUSHED_PREFIX));
     if let Some(uri) = pushed {
         let interaction = pushed_interaction(authority, &app, uri).await?;
+        redirects_still(&app, &interaction)?;
         let recipient = Recipient::of_request(&interaction.request, issuer);
         return Ok(Ok((Known { app, recipient }, interaction)));
     }
@@ -180,17 +181,20 @@ pub(super) async fn reopen(
         .await?
         .filter(|app| is_active(authority, app))
         .ok_or(Refusal::UnknownClient)?;
-    // The registration may have changed since.
-    let native = app.application_type == ApplicationType::Native;
-    if !redirect_allowed(
-        &app.redirect_uris,
-        &interaction.request.redirect_uri,
-        native,
-    ) {
-        return Err(Refusal::RedirectUri);
-    }
+    redirects_still(&app, &interaction)?;
     let recipient = Recipient::of_request(&interaction.request, authority.config.issuer.as_str());
     Ok((Known { app, recipient }, interaction))
+}
+
+/// The registration may have changed since the request came.
+fn redirects_still(app: &App, interaction: &Interaction) -> Result<(), Refusal> {
+    let native = app.application_type == ApplicationType::Native;
+    let uri = &interaction.request.redirect_uri;
+    if redirect_allowed(&app.redirect_uris, uri, native) {
+        Ok(())
+    } else {
+        Err(Refusal::RedirectUri)
+    }
 }
 
 /// A client that is told of a failing store can try again; a person cannot do anything about it.

@@ -58,7 +58,8 @@ pub(super) async fn issue(
         }
         grants::insert(tx, &rows.grant)?;
         authorization_codes::insert(tx, &rows.code)?;
-        if rows.consented {
+        // A consent names no organization: a yes for one must not count for others, or for none.
+        if rows.consented && rows.grant.organization_id.is_none() {
             let grant = &rows.grant;
             let now = grant.created_at;
             consents::grant(tx, grant.user_id, grant.client_id, &grant.scope, now)?;

@@ -10,15 +10,16 @@ use serde_json::json;
 use crate::authority::app::Authority;
 use crate::crypto::digest::token_digest;
 use crate::domain::app::{GrantType, RefreshBinding};
-use crate::domain::{GrantId, PlainToken, Scopes, TokenDigest};
+use crate::domain::user::UserState;
+use crate::domain::{GrantId, PlainToken, Scopes, Timestamp, TokenDigest};
 use crate::protocol::oauth::device::{DeviceRequest, DeviceResponse, UserCode};
 use crate::protocol::oauth::{OAuthError, OAuthErrorCode};
 use crate::store::apps::{self, App};
 use crate::store::clients::ClientState;
 use crate::store::device_codes::{self, Device, DeviceState};
 use crate::store::grants::Grant;
-use crate::store::sessions::Session;
-use crate::store::{StoreError, audit, grants};
+use crate::store::sessions::{self, Session};
+use crate::store::{StoreError, Tx, audit, grants, users};
 
 use super::client_auth::authenticate_client;
 use super::{Refused, app_of};
@@ -168,7 +169,15 @@ pub async fn waiting(
         .await
 }
 
-/// Lets the device in, on behalf of the session's user. `false` when it does not wait any more.
+/// Whether the session, as it was read before, is still there.
+fn lives(tx: &mut dyn Tx, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(sessions::find(tx, session.id)?.is_some_and(|found| {
+        found.user_id == session.user_id && now < found.expires_at && now < found.idle_expires_at
+    }))
+}
+
+/// Lets the device in, on behalf of the session's user. `false` when it does not wait any more, or when
+/// session, user or app have ended meanwhile.
 pub async fn approve(
     authority: &Authority,
     session: &Session,
@@ -186,10 +195,20 @@ pub async fn approve(
     let decided = authority
         .store
         .write::<_, StoreError>(move |tx| {
+            let active = matches!(
+                users::find_state(tx, session.user_id)?,
+                Some((UserState::Active, _))
+            );
+            if !active || !lives(tx, &session, now)? {
+                return Ok(false);
+            }
             let Some(device) = device_codes::find_pending(tx, digest, now)? else {
                 return Ok(false);
             };
-            let Some(app) = apps::find(tx, device.client_id)? else {
+            let Some(app) = apps::find(tx, device.client_id)?.filter(|app| {
+                app.client.state == ClientState::Active
+                    && app.expires_at.is_none_or(|end| now < end)
+            }) else {
                 return Ok(false);
             };
             let standalone = app.refresh_binding == RefreshBinding::Standalone;
@@ -229,7 +248,7 @@ pub async fn approve(
     Ok(decided.value)
 }
 
-/// Sends the device away. `false` when it does not wait any more.
+/// Sends the device away. `false` when it does not wait any more, or when the session has ended.
 pub async fn deny(
     authority: &Authority,
     session: &Session,
@@ -242,9 +261,13 @@ pub async fn deny(
         format!("session:{}", session.id),
         json!({}),
     );
+    let session = session.clone();
     let decided = authority
         .store
         .write::<_, StoreError>(move |tx| {
+            if !lives(tx, &session, now)? {
+                return Ok(false);
+            }
             let Some(device) = device_codes::find_pending(tx, digest, now)? else {
                 return Ok(false);
             };

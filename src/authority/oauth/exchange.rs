@@ -209,8 +209,8 @@ impl Attempt {
     }
 
     fn wanted(&self, grant: &grants::Grant) -> Result<(Scopes, String), OAuthError> {
-        let scope = issue::narrowed(grant, self.redeemed.scope.as_ref())?;
-        let audience = issue::audience(&self.issuer, grant, &self.redeemed.resources)?;
+        let scope = issue::narrowed(&self.app, grant, self.redeemed.scope.as_ref())?;
+        let audience = issue::audience(&self.app, &self.issuer, grant, &self.redeemed.resources)?;
         super::key_fits(&self.app, grant, self.key.as_ref(), Use::First)?;
         Ok((scope, audience))
     }

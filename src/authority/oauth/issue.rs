@@ -14,7 +14,7 @@ use crate::protocol::oidc::id_token::{ID_TOKEN_TYPE, IdTokenClaims};
 use crate::store::apps::App;
 use crate::store::clients::{Client, ClientState};
 use crate::store::grants::Grant;
-use crate::store::{StoreError, Tx, clients, sessions, users};
+use crate::store::{StoreError, Tx, clients, members, sessions, users};
 
 use super::Refused;
 
@@ -42,8 +42,8 @@ pub(super) struct Issued {
     pub nonce: Option<String>,
 }
 
-/// Who stands behind a grant, if all of them still may: its client, its user, and the session that it
-/// is bound to. Call under the grant's lock.
+/// Who stands behind a grant, if all of them still may: its client, its user, and the session and the
+/// membership that it is bound to. Call under the grant's lock.
 pub(super) fn standing(
     tx: &mut dyn Tx,
     grant: &Grant,
@@ -64,6 +64,11 @@ pub(super) fn standing(
     let Some((UserState::Active, epoch)) = users::find_state(tx, grant.user_id)? else {
         return Ok(None);
     };
+    if let Some(organization) = grant.organization_id
+        && members::find(tx, organization, grant.user_id)?.is_none()
+    {
+        return Ok(None);
+    }
     let client = clients::find(tx, grant.client_id)?;
     Ok(client
         .filter(|client| client.state == ClientState::Active)
@@ -76,11 +81,26 @@ pub(super) fn refreshes(app: &App, grant: &Grant) -> bool {
         && (grant.scope.contains("offline_access") || grant.binding == RefreshBinding::Session)
 }
 
-/// The scope of the next access token: all that was granted, or as much of it as is asked for.
-pub(super) fn narrowed(grant: &Grant, asked: Option<&Scopes>) -> Result<Scopes, OAuthError> {
+/// The scope of the next access token: all that was granted and that the app still may have, or as
+/// much of it as is asked for.
+pub(super) fn narrowed(
+    app: &App,
+    grant: &Grant,
+    asked: Option<&Scopes>,
+) -> Result<Scopes, OAuthError> {
+    let may = &app.client.scopes;
+    let left: Scopes = grant
+        .scope
+        .iter()
+        .filter(|scope| may.contains(scope.as_str()))
+        .cloned()
+        .collect();
+    if left.is_empty() && !grant.scope.is_empty() {
+        return Err(OAuthError::invalid_grant());
+    }
     match asked {
-        None => Ok(grant.scope.clone()),
-        Some(scope) if scope.is_subset(&grant.scope) => Ok(scope.clone()),
+        None => Ok(left),
+        Some(scope) if scope.is_subset(&left) => Ok(scope.clone()),
         Some(_) => Err(OAuthError::new(
             OAuthErrorCode::InvalidScope,
             "`scope` names a scope that was not granted",
@@ -88,12 +108,26 @@ pub(super) fn narrowed(grant: &Grant, asked: Option<&Scopes>) -> Result<Scopes, 
     }
 }
 
-/// Whom the next access token is for: the one resource asked for, or the one that was granted.
+/// Whom the next access token is for: the one resource asked for, or the one that was granted. Either
+/// must be one that the app still gets tokens for.
 pub(super) fn audience(
+    app: &App,
     issuer: &str,
     grant: &Grant,
     asked: &[String],
 ) -> Result<String, OAuthError> {
+    let audience = granted_audience(issuer, grant, asked)?;
+    if audience == issuer || app.resources.contains(&audience) {
+        Ok(audience)
+    } else {
+        Err(OAuthError::new(
+            OAuthErrorCode::InvalidTarget,
+            "no tokens are issued to the client for this `resource` any more",
+        ))
+    }
+}
+
+fn granted_audience(issuer: &str, grant: &Grant, asked: &[String]) -> Result<String, OAuthError> {
     let refused = |what: &str| Err(OAuthError::new(OAuthErrorCode::InvalidTarget, what));
     match (asked, grant.resources.as_slice()) {
         ([], []) => Ok(issuer.to_owned()),

@@ -148,8 +148,9 @@ impl Attempt {
             return Ok(Err(OAuthError::invalid_grant()));
         };
         let wanted = key_fits(&self.app, &grant, self.key.as_ref(), Use::First).and_then(|()| {
-            let scope = issue::narrowed(&grant, self.polled.scope.as_ref())?;
-            let audience = issue::audience(&self.issuer, &grant, &self.polled.resources)?;
+            let scope = issue::narrowed(&self.app, &grant, self.polled.scope.as_ref())?;
+            let audience =
+                issue::audience(&self.app, &self.issuer, &grant, &self.polled.resources)?;
             Ok((scope, audience))
         });
         let (scope, audience) = match wanted {

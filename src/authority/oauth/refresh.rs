@@ -220,10 +220,12 @@ impl Attempt {
     }
 
     fn issued(&self, tx: &mut dyn Tx, grant: Grant) -> Result<Outcome, StoreError> {
-        let wanted = issue::narrowed(&grant, self.refreshed.scope.as_ref()).and_then(|scope| {
-            let audience = issue::audience(&self.issuer, &grant, &self.refreshed.resources)?;
-            Ok((scope, audience))
-        });
+        let wanted =
+            issue::narrowed(&self.app, &grant, self.refreshed.scope.as_ref()).and_then(|scope| {
+                let audience =
+                    issue::audience(&self.app, &self.issuer, &grant, &self.refreshed.resources)?;
+                Ok((scope, audience))
+            });
         let (scope, audience) = match wanted {
             Ok(wanted) => wanted,
             Err(error) => return Ok(Err(error)),

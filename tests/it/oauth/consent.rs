@@ -197,3 +197,19 @@ async fn a_consent_page_that_was_open_too_long_asks_again() {
         "the person saw what they agreed to"
     );
 }
+
+#[tokio::test]
+async fn a_yes_for_one_organization_covers_no_other_and_no_unbound_token() {
+    let (world, ada) = start().await;
+    for slug in ["acme", "globex"] {
+        world.app.owner_of(slug).await;
+        world.app.join(slug, ada.user, "billing/viewer").await;
+    }
+    let acme = ("organization", "acme");
+    let page = asked(&world, &ada, &[acme]).await;
+    decide(&world, &ada, &page, "allow").await.answer();
+    assert_eq!(world.count("grants").await, 1);
+    assert_eq!(world.count("consents").await, 0);
+    asked(&world, &ada, &[("organization", "globex")]).await;
+    asked(&world, &ada, &[]).await;
+}

@@ -8,9 +8,12 @@ use doorward::protocol::oauth::DEVICE_CODE;
 use doorward::protocol::oauth::device::UserCode;
 use doorward::store::StoreError;
 use doorward::store::apps::App;
+use doorward::store::clients;
 use doorward::store::sessions::{self, Session};
 
-use super::tokens::{ask, claims, count, expect_error, log_in, public, refresh, status_of, text};
+use super::tokens::{
+    ask, claims, count, expect_error, log_in, now, public, refresh, status_of, text, write,
+};
 use crate::support::app::{Reply, TestApp};
 
 on_both_engines! {
@@ -18,6 +21,7 @@ on_both_engines! {
     a_device_that_asks_too_often_waits_longer,
     a_device_is_sent_away_and_a_code_ends,
     neither_code_is_kept,
+    a_device_is_let_in_by_a_live_session_of_an_active_user_only,
 }
 
 async fn session(app: &TestApp, user: UserId) -> Session {
@@ -191,4 +195,33 @@ async fn neither_code_is_kept(app: TestApp) {
         !rows.contains(&plain),
         "a plain hash of so few letters could be tried out"
     );
+}
+
+async fn a_device_is_let_in_by_a_live_session_of_an_active_user_only(app: TestApp) {
+    let tv = public(&app, "tv").await;
+    let started = start(&app, &tv).await;
+    let code = user_code(&started);
+    let user = app.user("ada").await;
+    let ended = session(&app, user).await;
+    let id = ended.id;
+    write(&app, move |tx| sessions::delete(tx, id).map(|_| ())).await;
+    assert!(
+        !device::approve(&app.authority, &ended, &code)
+            .await
+            .unwrap()
+    );
+    assert!(!device::deny(&app.authority, &ended, &code).await.unwrap());
+    let suspended = app.user("bob").await;
+    let of_suspended = session(&app, suspended).await;
+    app.suspend(suspended).await;
+    assert!(
+        !device::approve(&app.authority, &of_suspended, &code)
+            .await
+            .unwrap()
+    );
+    let live = session(&app, user).await;
+    let (client, now) = (tv.client.clone(), now(&app));
+    write(&app, move |tx| clients::retire(tx, &client, now)).await;
+    assert!(!device::approve(&app.authority, &live, &code).await.unwrap());
+    assert_eq!(count(&app, "grants").await, 0);
 }

@@ -174,11 +174,13 @@ async fn a_code_ends_with_its_minute_its_session_its_user_and_its_client(app: Te
 }
 
 async fn scope_and_resource_are_narrowed_and_never_widened(app: TestApp) {
-    let board = confidential(&app, "board").await;
+    let mut board = an_app(&app, "board");
+    board.resources = vec!["https://a.example".into(), "https://b.example".into()];
+    register(&app, &board).await;
     let user = app.user("ada").await;
     let session = log_in(&app, user).await;
     let mut grant = a_grant(&app, &board, user, session, "openid board:read");
-    grant.resources = vec!["https://a.example".into(), "https://b.example".into()];
+    grant.resources.clone_from(&board.resources);
     let form = code_form(&code_for(&app, grant).await);
     for (more, error) in [
         ("", "invalid_target"),

@@ -1,9 +1,11 @@
 //! What a token is, and giving one back.
 
+use doorward::store::members;
 use serde_json::json;
 
 use super::tokens::{
-    agree, ask, confidential, expect_error, public, redeem, refresh, status_of, text,
+    a_grant, agree, ask, code_for, confidential, expect_error, log_in, public, redeem, refresh,
+    status_of, text, write,
 };
 use crate::support::app::TestApp;
 
@@ -12,6 +14,7 @@ on_both_engines! {
     a_dead_token_is_not_active_and_nothing_else_is_said,
     a_token_given_back_ends_the_whole_grant,
     another_clients_token_cannot_be_given_back,
+    tokens_bound_to_an_organization_end_with_the_membership,
 }
 
 async fn a_token_is_told_to_those_whom_it_concerns_and_to_nobody_else(app: TestApp) {
@@ -120,4 +123,37 @@ async fn another_clients_token_cannot_be_given_back(app: TestApp) {
     refresh(&app, &board, text(&reply, "refresh_token"))
         .await
         .expect(200);
+}
+
+async fn tokens_bound_to_an_organization_end_with_the_membership(app: TestApp) {
+    let board = confidential(&app, "board").await;
+    app.owner_of("acme").await;
+    let (user, acme) = (app.user("ada").await, app.organization("acme").await);
+    app.join("acme", user, "billing/viewer").await;
+    let session = log_in(&app, user).await;
+    let mut grant = a_grant(&app, &board, user, session, "openid");
+    grant.organization_id = Some(acme);
+    let code = code_for(&app, grant.clone()).await;
+    let late = {
+        let mut grant = a_grant(&app, &board, user, log_in(&app, user).await, "openid");
+        grant.organization_id = Some(acme);
+        code_for(&app, grant).await
+    };
+    let reply = redeem(&app, &board, &code).await.expect(200);
+    let (access, token) = (text(&reply, "access_token"), text(&reply, "refresh_token"));
+    assert_eq!(status_of(&app, access).await, 200);
+    write(&app, move |tx| {
+        let member = members::find(tx, acme, user)?.unwrap();
+        members::delete(tx, &member)
+    })
+    .await;
+    assert_eq!(status_of(&app, access).await, 401);
+    for dead in [access, token] {
+        let told = ask(&app, "/oauth2/introspect", &board, &format!("token={dead}")).await;
+        assert_eq!(told.expect(200).body, json!({ "active": false }));
+    }
+    let refused = refresh(&app, &board, token).await;
+    expect_error(refused, 400, "invalid_grant");
+    let refused = redeem(&app, &board, &late).await;
+    expect_error(refused, 400, "invalid_grant");
 }

@@ -154,3 +154,24 @@ async fn without_a_uri_it_ends_on_a_page_of_ours() {
     assert_eq!(reply.location(), "/signed-out");
     assert!(!world.is_logged_in(&ada).await);
 }
+
+#[tokio::test]
+async fn an_answer_from_another_site_neither_ends_nor_orphans_the_session() {
+    let world = World::start().await;
+    let ada = world.log_in("ada").await;
+    let form = [("client_id", "board"), ("post_logout_redirect_uri", BYE)];
+    let reply = world.submit(None, "/oauth2/logout", &form, false).await;
+    let (_, sealed) = reply.location().split_once("request=").unwrap();
+    let form = [("request", sealed), ("decision", "sign_out")];
+    let reply = world.submit(None, "/oauth2/logout", &form, false).await;
+    let path = reply.location().to_owned();
+    assert!(path.starts_with("/oauth2/logout?request="), "{path}");
+    assert!(reply.headers.get("set-cookie").is_none());
+    // The redirect brings the cookie: the person is asked.
+    world.visit(Some(&ada), &path).await.page(200);
+    assert!(world.is_logged_in(&ada).await);
+    // Without one it ends, and takes no cookie away.
+    let reply = world.visit(None, &path).await;
+    assert_eq!(reply.location(), BYE);
+    assert!(reply.headers.get("set-cookie").is_none());
+}

@@ -2,6 +2,8 @@
 
 use data_encoding::BASE64;
 use doorward::domain::app::AuthMethod;
+use doorward::runtime::Clock;
+use doorward::store::{StoreError, apps};
 
 use super::world::{Answered, CALLBACK, CHALLENGE, World, app, encode, parameters, request};
 use crate::support::app::Reply;
@@ -227,8 +229,29 @@ async fn a_key_that_is_named_is_the_grants() {
         .app
         .authority
         .store
-        .read::<_, doorward::store::StoreError>(move |tx| tx.rows(sql, &[]))
+        .read::<_, StoreError>(move |tx| tx.rows(sql, &[]))
         .await
         .unwrap();
     assert_eq!(rows[0].text(0).unwrap(), CHALLENGE);
+}
+
+#[tokio::test]
+async fn a_pushed_request_does_not_redirect_where_the_app_redirects_no_more() {
+    let world = start().await;
+    let ada = world.log_in("ada").await;
+    let uri = pushed(&world, "pusher", &[]).await;
+    let (authority, now) = (&world.app.authority, world.app.clock.now());
+    authority
+        .store
+        .write::<_, StoreError>(move |tx| {
+            let name = "pusher".parse().unwrap();
+            let mut pusher = apps::find_by_identifier(tx, &name)?.unwrap();
+            pusher.redirect_uris = vec!["https://pusher.example/new".to_owned()];
+            apps::update(tx, &pusher, now)
+        })
+        .await
+        .unwrap();
+    let reply = world.visit(Some(&ada), &by_name("pusher", &uri)).await;
+    assert!(!reply.page(400).contains("code="));
+    assert_eq!(world.count("grants").await, 0);
 }

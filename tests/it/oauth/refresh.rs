@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use doorward::authority::revocation;
+use doorward::domain::Scopes;
 use doorward::domain::app::RefreshBinding;
+use doorward::store::apps::{self, App};
 use serde_json::json;
 
 use super::tokens::{
-    agree, an_app, ask, claims, confidential, count, expect_error, now, redeem, refresh, register,
-    status_of, text, write,
+    a_grant, agree, an_app, ask, claims, code_for, confidential, count, expect_error, log_in, now,
+    redeem, refresh, register, status_of, text, write,
 };
 use crate::support::app::TestApp;
 
@@ -23,6 +25,7 @@ on_both_engines! {
     a_refresh_token_dies_unused_and_at_its_absolute_end,
     a_bound_refresh_token_dies_with_its_session_and_a_standalone_one_does_not,
     using_an_app_keeps_the_session_behind_it_alive,
+    an_app_that_was_narrowed_refreshes_for_what_is_left_to_it,
 }
 
 async fn each_refresh_gives_a_successor_and_the_next_one_works(app: TestApp) {
@@ -214,5 +217,39 @@ async fn using_an_app_keeps_the_session_behind_it_alive(app: TestApp) {
         token = text(&reply, "refresh_token").to_owned();
     }
     app.clock.advance(Duration::from_hours(24));
+    expect_error(refresh(&app, &board, &token).await, 400, "invalid_grant");
+}
+
+async fn an_app_that_was_narrowed_refreshes_for_what_is_left_to_it(app: TestApp) {
+    const API: &str = "https://api.example";
+    let mut board = an_app(&app, "board");
+    board.resources = vec![API.to_owned()];
+    register(&app, &board).await;
+    let user = app.user("ada").await;
+    let session = log_in(&app, user).await;
+    let mut grant = a_grant(&app, &board, user, session, "profile board:read");
+    grant.resources = vec![API.to_owned()];
+    let code = code_for(&app, grant).await;
+    let mut reply = redeem(&app, &board, &code).await.expect(200);
+    let change = async |board: &App| {
+        let (board, now) = (board.clone(), now(&app));
+        write(&app, move |tx| apps::update(tx, &board, now)).await;
+    };
+    board.client.scopes = Scopes::parse("profile email").unwrap();
+    change(&board).await;
+    let token = text(&reply, "refresh_token").to_owned();
+    let form = format!("grant_type=refresh_token&refresh_token={token}&scope=board:read");
+    let asked = ask(&app, "/oauth2/token", &board, &form).await;
+    expect_error(asked, 400, "invalid_scope");
+    reply = refresh(&app, &board, &token).await.expect(200);
+    assert_eq!(text(&reply, "scope"), "profile");
+    assert_eq!(claims(text(&reply, "access_token"))["aud"], json!(API));
+    board.resources.clear();
+    change(&board).await;
+    let token = text(&reply, "refresh_token").to_owned();
+    let gone = refresh(&app, &board, &token).await;
+    expect_error(gone, 400, "invalid_target");
+    board.client.scopes = Scopes::parse("email").unwrap();
+    change(&board).await;
     expect_error(refresh(&app, &board, &token).await, 400, "invalid_grant");
 }

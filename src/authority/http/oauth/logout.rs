@@ -73,6 +73,8 @@ async fn by_form(mut visitor: Visitor, body: Bytes) -> Response {
     }
 }
 
+/// A form of another site brings no cookie, and whatever it says, the session in the browser stays:
+/// the redirect brings the cookie, and the person is asked again.
 async fn answered(visitor: &Visitor, sealed: &str, parameters: &Parameters) -> Response {
     let (plan, session) = match Plan::open(&visitor.authority, sealed) {
         Ok(plan) => match visitor.session().await {
@@ -82,6 +84,9 @@ async fn answered(visitor: &Visitor, sealed: &str, parameters: &Parameters) -> R
         Err(error) => return refuse(visitor, &error.into()),
     };
     let Some(session) = session else {
+        if !brought_cookie(visitor) {
+            return see_other(&format!("{LOGOUT}?request={sealed}"));
+        }
         return finish(
             visitor,
             logout::begin(&visitor.authority, &plan, None).await,
@@ -112,13 +117,20 @@ fn finish(visitor: &Visitor, done: Result<Logout, LogoutRefused>) -> Response {
         Ok(Logout::Stay(location)) => see_other(&location),
         Ok(Logout::Done(location)) => {
             let mut response = see_other(&location);
-            if let Ok(cookie) = HeaderValue::from_str(&login::clear_cookie()) {
+            // Without it, a session that was not ended would be lost out of sight.
+            if brought_cookie(visitor)
+                && let Ok(cookie) = HeaderValue::from_str(&login::clear_cookie())
+            {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }
             response
         }
         Err(refused) => refuse(visitor, &refused),
     }
+}
+
+fn brought_cookie(visitor: &Visitor) -> bool {
+    login::cookie(&visitor.headers, login::COOKIE).is_some()
 }
 
 fn page(visitor: &Visitor, question: Question) -> LogoutConfirmPage {
