@@ -9,9 +9,10 @@ use serde_json::json;
 use crate::authority::app::Authority;
 use crate::crypto::seal::{KeyRing, Place, SealError};
 use crate::domain::provider::ProviderKind;
+use crate::domain::user::UserState;
 use crate::domain::{AccountId, Secret, Timestamp, UserId};
 use crate::store::accounts::{self, Account, SealedTokens, TABLE};
-use crate::store::{StoreError, Tx, audit};
+use crate::store::{StoreError, Tx, audit, users};
 
 use super::error::UpstreamError;
 use super::identity::UpstreamTokens;
@@ -24,7 +25,7 @@ const REFRESH_BEFORE: Duration = Duration::from_mins(1);
 /// Why no token is given out.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
-    /// The user has no account there, or no token of it is kept.
+    /// The user has no account there, no token of it is kept, or the user may not act.
     #[error("no token of this provider is kept for this user")]
     None,
     /// The token is over, and the provider gives no other one: the user has to log in again.
@@ -168,7 +169,8 @@ pub async fn give(
     Ok(given)
 }
 
-/// The user's account there that keeps a token: the one logged in with last.
+/// The user's account there that keeps a token: the one logged in with last. Of who may not act
+/// nothing is given to anybody.
 async fn held(
     authority: &Authority,
     user: UserId,
@@ -178,6 +180,10 @@ async fn held(
     let found = authority
         .store
         .read::<_, StoreError>(move |tx| {
+            let state = users::find_state(tx, user)?.map(|(state, _)| state);
+            if state != Some(UserState::Active) {
+                return Ok(None);
+            }
             let mut of_provider: Vec<Account> = accounts::of_user(tx, user)?
                 .into_iter()
                 .filter(|account| account.provider == name)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward::authority::login::tokens::{self, TokensError};
 use doorward::domain::provider::ProviderSettings;
 use doorward::store::StoreError;
 use serde_json::json;
@@ -113,4 +114,21 @@ async fn a_kept_token_is_sealed_refreshed_when_due_and_given_to_who_holds_the_sc
         .send()
         .await
         .expect_problem(503, "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_token_of_a_suspended_user_is_given_out_or_refreshed() {
+    let world = World::start_with(None, keeping).await;
+    world
+        .corp
+        .with(|script| script.token = json!({"refresh_token": "upstream-refresh"}));
+    let user = world.log_in(&mut world.browser(), "corp").await.user_id;
+    let give = || tokens::give(&world.app.authority, "user:test".to_owned(), user, "corp");
+    give().await.unwrap();
+    world.app.suspend(user).await;
+    assert!(matches!(give().await, Err(TokensError::None)));
+    world.advance(Duration::from_secs(250));
+    assert!(matches!(give().await, Err(TokensError::None)));
+    assert_eq!(world.corp.with(|script| script.forms.len()), 1);
+    assert_eq!(world.app.audited("provider_token.given").await, 1);
 }
