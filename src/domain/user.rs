@@ -27,7 +27,7 @@ pub enum UserError {
 }
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident, $fits:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $fits:expr, $kept:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "Cow<'_, str>", into = "String")]
@@ -45,8 +45,9 @@ macro_rules! texts {
 
             fn from_str(text: &str) -> Result<Self, UserError> {
                 let fits: fn(&str) -> bool = $fits;
+                let kept: fn(&str) -> String = $kept;
                 if fits(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(kept(text)))
                 } else {
                     Err(UserError::$name)
                 }
@@ -63,8 +64,10 @@ texts! {
         (1..=100).contains(&text.chars().count())
             && !text.trim().is_empty()
             && !text.chars().any(misleads)
-    };
-    /// An address. Only its form is checked: that mail arrives is for its provider to say.
+    }, str::to_owned;
+    /// An address, in lower case: domains have no case, and two people whose addresses differ in
+    /// nothing else exist nowhere. Only its form is checked: that mail arrives is for its provider
+    /// to say.
     EmailAddress, |text| {
         text.len() <= 255
             && !text.chars().any(|c| c.is_whitespace() || misleads(c))
@@ -73,18 +76,18 @@ texts! {
                 .is_some_and(|(local, host)| {
                     !local.is_empty() && !host.is_empty() && !host.contains('@')
                 })
-    };
+    }, str::to_ascii_lowercase;
     /// An identity provider: `google`.
     Provider, |text| {
         (1..=30).contains(&text.len())
             && text
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
+    }, str::to_owned;
     /// A user's account at a provider, in the provider's words.
     ProviderAccount, |text| {
         (1..=255).contains(&text.chars().count()) && !text.chars().any(misleads)
-    };
+    }, str::to_owned;
 }
 
 impl EmailAddress {
@@ -158,6 +161,16 @@ mod tests {
         for bad in ["", "  ", "a\nb", &"x".repeat(101)] {
             assert_eq!(bad.parse::<DisplayName>(), Err(UserError::DisplayName));
         }
+    }
+
+    #[test]
+    fn an_address_is_one_whatever_its_case_and_a_name_keeps_its_own() {
+        let address: EmailAddress = "Cy@Corp.Example".parse().unwrap();
+        assert_eq!(address.as_str(), "cy@corp.example");
+        let read: EmailAddress = serde_json::from_str(r#""CY@corp.example""#).unwrap();
+        assert_eq!(read, address);
+        assert_eq!("Cy".parse::<DisplayName>().unwrap().as_str(), "Cy");
+        assert_eq!("U1".parse::<ProviderAccount>().unwrap().as_str(), "U1");
     }
 
     #[test]

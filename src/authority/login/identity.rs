@@ -77,10 +77,9 @@ pub(super) fn display_name(text: &str) -> Option<DisplayName> {
     clean.trim().parse().ok()
 }
 
-/// An address in its one spelling. Domains have no case; local parts have one in theory, and two
-/// people who differ in nothing else exist nowhere.
+/// An address in its one spelling.
 pub(super) fn email(text: &str) -> Option<EmailAddress> {
-    text.trim().to_ascii_lowercase().parse().ok()
+    text.trim().parse().ok()
 }
 
 /// A picture's URL, if a browser may be asked to fetch it.
