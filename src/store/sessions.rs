@@ -26,7 +26,7 @@ pub struct Session {
     pub upstream_subject: String,
     /// The provider's own session, for its back-channel logout.
     pub upstream_sid: Option<String>,
-    /// When the user proved who they are.
+    /// When the user proved who they are, as far as the provider says.
     pub authenticated_at: Timestamp,
     /// How (RFC 8176).
     pub amr: Vec<String>,

@@ -449,6 +449,19 @@ impl Arrival {
         Ok(())
     }
 
+    /// When the person proved who they are. A provider that could say so and does not may have let
+    /// in whoever sat at the browser, so its login counts as too old to link an account by; of one
+    /// that never says, its own session is all there is.
+    fn authenticated_at(&self) -> Timestamp {
+        self.identity.authenticated_at.unwrap_or_else(|| {
+            if self.provider.reauthenticates() {
+                self.now.minus(LINK_LIMIT)
+            } else {
+                self.now
+            }
+        })
+    }
+
     /// A session of the user's behind a new cookie. Somebody who proves again who they are goes on
     /// in the session that they have, begun anew under the new cookie: apps stay signed in. A
     /// session of somebody else's in this browser ends.
@@ -458,7 +471,7 @@ impl Arrival {
         user: UserId,
         mint: &mut dyn FnMut() -> Uuid,
     ) -> Result<(), FinishError> {
-        let authenticated_at = self.identity.authenticated_at.unwrap_or(self.now);
+        let authenticated_at = self.authenticated_at();
         let mut session = Session {
             id: self.session_id,
             user_id: user,

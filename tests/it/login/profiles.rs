@@ -80,6 +80,7 @@ async fn an_address_of_another_user_stays_theirs_and_is_audited(world: World) {
 
 async fn another_account_is_linked_only_from_the_session_that_asked(world: World) {
     let mut browser = world.browser();
+    world.corp.person(json!({"auth_time": NOW}));
     let session = world.log_in(&mut browser, "corp").await;
     let link = LoginRequest {
         purpose: LoginPurpose::Link {
@@ -245,7 +246,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_its_provider_gave_to_another_person_does_not_lead_to_who_had_it() {
     let world = World::start_with(None, trusting("corp.example")).await;
-    let made = world.made("cy@corp.example").await;
+    let made = world.made("Cy@Corp.Example").await;
     world
         .corp
         .person(json!({"sub": "first", "email": "cy@corp.example"}));
@@ -298,5 +299,41 @@ async fn google_speaks_for_an_address_only_if_the_account_is_of_its_domains_orga
             .person(json!({"sub": sub, "email": "cy@corp.example", "hd": hosted}));
         let session = world.log_in(&mut world.browser(), "corp").await;
         assert_eq!(session.user_id.to_string() == made, linked, "{sub}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_without_its_time_links_nothing_unless_its_provider_cannot_tell_it() {
+    let world = World::start(None).await;
+    world.hub.with(|script| {
+        script.github = (json!({"id": 7, "login": "octo", "name": "Octo"}), json!([]));
+    });
+    world
+        .other
+        .person(json!({"sub": "u9", "email": "ada@other.example"}));
+    for (provider, asked_again) in [("corp", true), ("hub", false)] {
+        let mut browser = world.browser();
+        let session = world.log_in(&mut browser, provider).await;
+        let link = world.begin(&LoginRequest {
+            purpose: LoginPurpose::Link {
+                user: session.user_id,
+                session: session.id,
+            },
+            ..LoginRequest::to("/account?linked")
+        });
+        let reply = browser.get(&link).await;
+        if !asked_again {
+            reply.expect(200);
+            continue;
+        }
+        let proof = reply.expect(303);
+        let url = browser
+            .press_through(proof.header("location"), provider)
+            .await;
+        assert!(url.contains("prompt=login"));
+        // It still does not say.
+        let back = browser.get(&world.corp.agree(&url)).await.expect(303);
+        browser.get(back.header("location")).await.expect(403);
+        assert_eq!(world.accounts(session.user_id).await.len(), 1);
     }
 }
