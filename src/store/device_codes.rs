@@ -121,6 +121,16 @@ pub fn find_pending(
         .transpose()
 }
 
+/// How many of the client's devices nobody has decided on.
+pub fn waiting(tx: &mut dyn Tx, client: ClientId, now: Timestamp) -> Result<i64, StoreError> {
+    let rows = tx.rows(
+        "SELECT count(*) FROM device_codes \
+         WHERE client_id = ?1 AND state = 'pending' AND expires_at > ?2",
+        &[client.into(), now.into()],
+    )?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
 /// Decides on a device, once. `false` when somebody did before.
 pub fn decide(
     tx: &mut dyn Tx,

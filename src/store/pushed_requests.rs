@@ -59,6 +59,15 @@ pub fn find(tx: &mut dyn Tx, digest: TokenDigest) -> Result<Option<PushedRequest
     .transpose()
 }
 
+/// How many requests of the client, of those that have not been used, came after `since`.
+pub fn since(tx: &mut dyn Tx, client: ClientId, since: Timestamp) -> Result<i64, StoreError> {
+    let rows = tx.rows(
+        "SELECT count(*) FROM pushed_requests WHERE client_id = ?1 AND created_at > ?2",
+        &[client.into(), since.into()],
+    )?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
 /// Uses the request up, and tells whether it was there to be used: it counts once.
 pub fn consume(tx: &mut dyn Tx, digest: TokenDigest) -> Result<bool, StoreError> {
     let gone = tx.exec(

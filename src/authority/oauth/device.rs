@@ -34,6 +34,9 @@ const PREFIX: &str = "dwd_";
 /// How long a device waits between two polls, and by how much longer when it did not.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
+/// How many devices of a client may wait at a time: anybody can say that they are a public client.
+const WAITING_MAX: i64 = 1_000;
+
 /// Starts a device's wait.
 ///
 /// # Errors
@@ -64,19 +67,22 @@ pub async fn start(
         created_at: now,
         expires_at: now.plus(lifetime),
     };
-    let entry = authority.audit(
-        format!("client:{}", app.client.identifier),
-        "device.started",
-        format!("client:{}", app.client.identifier),
-        json!({ "scope": device.scope.to_string() }),
-    );
-    authority
+    // No audit row: for a public client anybody can ask, and those rows stay.
+    let started = authority
         .store
         .write::<_, StoreError>(move |tx| {
+            if device_codes::waiting(tx, device.client_id, now)? >= WAITING_MAX {
+                return Ok(false);
+            }
             device_codes::insert(tx, &device)?;
-            audit::record(tx, &entry)
+            Ok(true)
         })
-        .await?;
+        .await?
+        .value;
+    if !started {
+        return Err(Refused::Full(OAuthErrorCode::SlowDown));
+    }
+    metrics::counter!("doorward_authority_devices_started_total").increment(1);
     let page = format!("{}{DEVICE_PAGE}", authority.config.issuer);
     Ok(DeviceResponse {
         device_code: device_code.expose().to_owned(),

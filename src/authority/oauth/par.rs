@@ -21,6 +21,10 @@ use super::used_proof;
 /// The endpoint.
 pub const PAR_PATH: &str = "/oauth2/par";
 
+/// How many requests of a client may wait to be begun at a time: anybody can say that they are a
+/// public client.
+const WAITING_MAX: i64 = 1_000;
+
 /// A request that was pushed.
 #[derive(Debug)]
 pub struct Pushed {
@@ -115,22 +119,24 @@ async fn store(
     row: PushedRequest,
     key: Option<ProvenKey>,
 ) -> Result<(), NotPushed> {
+    let lifetime = authority.config.lifetimes.pushed_request;
+    let begun = row.created_at.minus(lifetime);
     let stored = authority
         .store
         .write::<_, StoreError>(move |tx| {
             if let Some(key) = &key
                 && !key.use_up(tx)?
             {
-                return Ok(false);
+                return Ok(Err(used_proof().into()));
+            }
+            if pushed_requests::since(tx, row.client_id, begun)? >= WAITING_MAX {
+                let full = Refused::Full(OAuthErrorCode::TemporarilyUnavailable);
+                return Ok(Err(full));
             }
             pushed_requests::insert(tx, &row)?;
-            Ok(true)
+            Ok(Ok(()))
         })
         .await?
         .value;
-    if stored {
-        Ok(())
-    } else {
-        Err(used_proof().into())
-    }
+    Ok(stored?)
 }

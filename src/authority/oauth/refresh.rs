@@ -151,12 +151,20 @@ impl Attempt {
         if grant.client_id != self.app.client.id {
             return Ok(Err(OAuthError::invalid_grant()));
         }
-        // The session before the grant: in the order in which a session's end takes them.
-        self.note_use(tx, &grant)?;
+        if let Err(error) = super::key_fits(&self.app, &grant, self.key.as_ref(), Use::Refresh) {
+            return Ok(Err(error));
+        }
+        // The session before the grant: in the order in which a session's end takes them. Whoever
+        // comes with a token that was used before keeps no session alive.
+        let live = refresh_tokens::find(tx, self.old)?;
+        if live.is_some_and(|live| self.now < live.idle_expires_at) {
+            self.note_use(tx, &grant)?;
+        }
         tx.lock(Lock::Grant(self.grant))?;
         let Some(grant) = grants::find(tx, self.grant)? else {
             return Ok(Err(OAuthError::invalid_grant()));
         };
+        // Again: it may have been bound to a key meanwhile.
         if let Err(error) = super::key_fits(&self.app, &grant, self.key.as_ref(), Use::Refresh) {
             return Ok(Err(error));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crypto::sign::KeyError;
-use crate::protocol::oauth::OAuthError;
+use crate::protocol::oauth::{OAuthError, OAuthErrorCode};
 use crate::store::StoreError;
 
 /// A refusal of an endpoint that clients call.
@@ -18,6 +18,9 @@ pub enum Refused {
     /// Too many wrong proofs for this name: later.
     #[error("too many failed attempts")]
     TooMany(Duration),
+    /// As much of the client's waits as may, says the code: later.
+    #[error("too many requests of the client wait")]
+    Full(OAuthErrorCode),
     /// A token cannot be signed.
     #[error("the token cannot be signed")]
     Key(#[from] KeyError),

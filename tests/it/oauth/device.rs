@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use doorward::authority::oauth::device;
-use doorward::domain::UserId;
+use doorward::crypto::digest::sha256;
+use doorward::domain::{TokenDigest, UserId};
 use doorward::protocol::oauth::DEVICE_CODE;
 use doorward::protocol::oauth::device::UserCode;
 use doorward::store::StoreError;
 use doorward::store::apps::App;
 use doorward::store::clients;
+use doorward::store::device_codes;
 use doorward::store::sessions::{self, Session};
 
 use super::tokens::{
     ask, claims, count, expect_error, log_in, now, public, refresh, status_of, text, write,
 };
+use super::world::digest;
 use crate::support::app::{Reply, TestApp};
 
 on_both_engines! {
@@ -22,6 +25,7 @@ on_both_engines! {
     a_device_is_sent_away_and_a_code_ends,
     neither_code_is_kept,
     a_device_is_let_in_by_a_live_session_of_an_active_user_only,
+    a_client_has_no_more_than_a_thousand_devices_wait,
 }
 
 async fn session(app: &TestApp, user: UserId) -> Session {
@@ -189,8 +193,8 @@ async fn neither_code_is_kept(app: TestApp) {
     for code in [text(&started, "device_code"), user.letters()] {
         assert!(!rows.contains(code));
     }
-    let plain = doorward::crypto::digest::sha256(user.letters().as_bytes());
-    let plain = doorward::domain::TokenDigest::from_bytes(plain).to_hex();
+    let plain = sha256(user.letters().as_bytes());
+    let plain = TokenDigest::from_bytes(plain).to_hex();
     assert!(
         !rows.contains(&plain),
         "a plain hash of so few letters could be tried out"
@@ -224,4 +228,28 @@ async fn a_device_is_let_in_by_a_live_session_of_an_active_user_only(app: TestAp
     write(&app, move |tx| clients::retire(tx, &client, now)).await;
     assert!(!device::approve(&app.authority, &live, &code).await.unwrap());
     assert_eq!(count(&app, "grants").await, 0);
+}
+
+async fn a_client_has_no_more_than_a_thousand_devices_wait(app: TestApp) {
+    let tv = public(&app, "tv").await;
+    let other = public(&app, "other").await;
+    let first = digest(text(&start(&app, &tv).await, "device_code"));
+    write(&app, move |tx| {
+        let mut device = device_codes::find(tx, first)?.unwrap();
+        for index in 1..1_000_u32 {
+            let one = index.to_be_bytes();
+            device.device_digest = TokenDigest::from_bytes(sha256(&one));
+            device.user_digest = TokenDigest::from_bytes(sha256(&[&one[..], b"u"].concat()));
+            device_codes::insert(tx, &device)?;
+        }
+        Ok(())
+    })
+    .await;
+    let refused = ask(&app, "/oauth2/device_authorization", &tv, "scope=openid").await;
+    let refused = expect_error(refused, 429, "slow_down");
+    assert_eq!(refused.header("retry-after"), "60");
+    start(&app, &other).await;
+    assert_eq!(app.audited("device.started").await, 0);
+    app.clock.advance(Duration::from_mins(10));
+    start(&app, &tv).await;
 }

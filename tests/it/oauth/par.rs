@@ -3,9 +3,11 @@
 use data_encoding::BASE64;
 use doorward::domain::app::AuthMethod;
 use doorward::runtime::Clock;
-use doorward::store::{StoreError, apps};
+use doorward::store::{StoreError, apps, pushed_requests};
 
-use super::world::{Answered, CALLBACK, CHALLENGE, World, app, encode, parameters, request};
+use super::world::{
+    Answered, CALLBACK, CHALLENGE, World, app, digest, encode, parameters, request,
+};
 use crate::support::app::Reply;
 use crate::support::postgres;
 
@@ -254,4 +256,30 @@ async fn a_pushed_request_does_not_redirect_where_the_app_redirects_no_more() {
     let reply = world.visit(Some(&ada), &by_name("pusher", &uri)).await;
     assert!(!reply.page(400).contains("code="));
     assert_eq!(world.count("grants").await, 0);
+}
+
+#[tokio::test]
+async fn a_client_has_no_more_than_a_thousand_pushed_requests_wait() {
+    let world = start().await;
+    let uri = pushed(&world, "public", &[]).await;
+    let first = digest(&uri);
+    world
+        .app
+        .authority
+        .store
+        .write::<_, StoreError>(move |tx| {
+            let mut request = pushed_requests::find(tx, first)?.unwrap();
+            for index in 1..1_000_u32 {
+                request.digest = digest(&index.to_string());
+                pushed_requests::insert(tx, &request)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let refused = push(&world, "public", &[]).await.expect(429);
+    assert_eq!(refused.body["error"], "temporarily_unavailable");
+    pushed(&world, "pusher", &[]).await;
+    world.advance(90);
+    pushed(&world, "public", &[]).await;
 }

@@ -6,6 +6,7 @@ use doorward::authority::revocation;
 use doorward::domain::Scopes;
 use doorward::domain::app::RefreshBinding;
 use doorward::store::apps::{self, App};
+use doorward::store::{StoreError, sessions};
 use serde_json::json;
 
 use super::tokens::{
@@ -26,6 +27,7 @@ on_both_engines! {
     a_bound_refresh_token_dies_with_its_session_and_a_standalone_one_does_not,
     using_an_app_keeps_the_session_behind_it_alive,
     an_app_that_was_narrowed_refreshes_for_what_is_left_to_it,
+    a_used_token_keeps_no_session_alive,
 }
 
 async fn each_refresh_gives_a_successor_and_the_next_one_works(app: TestApp) {
@@ -252,4 +254,24 @@ async fn an_app_that_was_narrowed_refreshes_for_what_is_left_to_it(app: TestApp)
     board.client.scopes = Scopes::parse("email").unwrap();
     change(&board).await;
     expect_error(refresh(&app, &board, &token).await, 400, "invalid_grant");
+}
+
+async fn a_used_token_keeps_no_session_alive(app: TestApp) {
+    let board = confidential(&app, "board").await;
+    let agreed = agree(&app, &board, "openid").await;
+    let first = redeem(&app, &board, &agreed.code).await.expect(200);
+    let old = text(&first, "refresh_token");
+    refresh(&app, &board, old).await.expect(200);
+    let session = agreed.session;
+    let seen = async || {
+        app.authority
+            .store
+            .read::<_, StoreError>(move |tx| Ok(sessions::find(tx, session)?.unwrap().last_seen_at))
+            .await
+            .unwrap()
+    };
+    let before = seen().await;
+    app.clock.advance(Duration::from_mins(10));
+    expect_error(refresh(&app, &board, old).await, 400, "invalid_grant");
+    assert_eq!(seen().await, before);
 }

@@ -8,6 +8,9 @@ use crate::authority::oauth::Refused;
 use crate::protocol::oauth::dpop::DPOP_NONCE;
 use crate::protocol::oauth::{OAuthError, OAuthErrorCode};
 
+/// Seconds after which some of what waits is over.
+const FULL_WAIT: u64 = 60;
+
 /// A refusal about to be answered.
 pub(super) struct RefusedAnswer(Refused);
 
@@ -33,6 +36,10 @@ impl IntoResponse for RefusedAnswer {
             Refused::TooMany(until) => {
                 wait = Some(until.as_secs() + 1);
                 OAuthError::new(OAuthErrorCode::SlowDown, "too many failed attempts")
+            }
+            Refused::Full(code) => {
+                wait = Some(FULL_WAIT);
+                OAuthError::new(code, "too many requests of the client wait")
             }
             Refused::Store(error) => {
                 tracing::error!(%error, "a request of OAuth fails");
