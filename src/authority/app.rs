@@ -208,11 +208,12 @@ impl StartError {
     /// The exit code that tells it to a supervisor.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Store(error) | Self::Provider(ProviderError::Store(error)) => store_exit(error),
+            Self::Store(error)
+            | Self::Provider(ProviderError::Store(error))
+            | Self::Clients(AppsError::Store(error)) => store_exit(error),
             Self::Init(error) => error.exit(),
             Self::Keys(error) => error.exit(),
             Self::Feed(SupplyError::Io { .. }) => Exit::Io,
-            Self::Clients(AppsError::Store(error)) => store_exit(error),
             Self::Provider(_) | Self::Clients(_) | Self::Outbound(_) => Exit::Config,
             _ => Exit::Failed,
         }

@@ -157,8 +157,8 @@ mod tests {
         assert_eq!(open(1, "login", &text, until), Err(UnsealError::Expired));
         assert_eq!(open(1, "consent", &text, then), Err(UnsealError::Foreign));
         assert_eq!(open(2, "login", &text, then), Err(UnsealError::Foreign));
-        let cut = &text[..text.len() - 4];
-        assert_eq!(open(1, "login", cut, then), Err(UnsealError::Foreign));
+        let cut: String = text.chars().skip(4).collect();
+        assert_eq!(open(1, "login", &cut, then), Err(UnsealError::Foreign));
         assert_eq!(open(1, "login", "ä", then), Err(UnsealError::Foreign));
     }
 

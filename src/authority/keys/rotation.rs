@@ -129,16 +129,15 @@ impl Steps<'_> {
         let rows = keys::list(tx)?;
         let mut changed = Vec::new();
         for kind in KINDS.iter().filter(|kind| rotation.names(**kind)) {
-            let staged = match in_state(&rows, *kind, KeyState::Staged) {
-                Some(staged) => staged.clone(),
-                None => {
-                    let Some(new) = made.iter().find(|key| kind.names(key)) else {
-                        continue;
-                    };
-                    keys::insert(tx, new)?;
-                    self.tell(tx, "key.staged", new)?;
-                    new.clone()
-                }
+            let staged = if let Some(staged) = in_state(&rows, *kind, KeyState::Staged) {
+                staged.clone()
+            } else {
+                let Some(new) = made.iter().find(|key| kind.names(key)) else {
+                    continue;
+                };
+                keys::insert(tx, new)?;
+                self.tell(tx, "key.staged", new)?;
+                new.clone()
             };
             if rotation.at_once {
                 changed.extend(self.activate(tx, &rows, staged)?);

@@ -343,7 +343,7 @@ pub(super) fn log_in(
         provider: request.provider.clone(),
         acr_values: request.acr_values.clone(),
         client_name: Some(app.client.name.clone()),
-        ends_at: Some(request.redirect_uri.to_string()),
+        ends_at: Some(request.redirect_uri.clone()),
         ..LoginRequest::to(format!("{RESUME}?request={sealed}"))
     };
     match login::begin(authority, &login) {

@@ -143,8 +143,9 @@ mod tests {
 
     #[test]
     fn a_session_is_judged_by_what_the_request_asks_for() {
-        // parameters, sent to login, (session created, authenticated), what it is worth
-        let cases: &[(&str, bool, Option<(i64, i64)>, &str)] = &[
+        /// Parameters, sent to login, (session created, authenticated), what it is worth.
+        type Case = (&'static str, bool, Option<(i64, i64)>, &'static str);
+        let cases: &[Case] = &[
             ("", false, None, "log in"),
             ("", true, None, "log in"),
             ("", false, Some((-50, -50)), "proven"),

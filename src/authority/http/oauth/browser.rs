@@ -116,6 +116,10 @@ impl Visitor {
     }
 
     /// An error page.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the page is made for this answer"
+    )]
     pub(super) fn error(&self, page: ErrorPage) -> Response {
         self.show(page.render(self.locale, &self.authority.config.brand))
     }
@@ -127,6 +131,10 @@ impl Visitor {
     }
 
     /// The parameters of a form that a client's page sent.
+    #[expect(
+        clippy::result_large_err,
+        reason = "made once a request, and answered with at once"
+    )]
     pub(super) fn posted(&self, body: &Bytes) -> Result<Parameters, Response> {
         let kind = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let media = kind.and_then(|kind| kind.split(|byte| *byte == b';').next());
@@ -138,6 +146,10 @@ impl Visitor {
     }
 
     /// The parameters of a query.
+    #[expect(
+        clippy::result_large_err,
+        reason = "made once a request, and answered with at once"
+    )]
     pub(super) fn asked(&self, query: Option<&str>) -> Result<Parameters, Response> {
         let query = query.unwrap_or_default();
         Parameters::parse(query.as_bytes()).map_err(|_| self.refuse(&Refusal::TooLarge))

@@ -160,20 +160,23 @@ async fn decide(
 ) -> Result<Response, StoreError> {
     let authority = &visitor.authority;
     let now = authority.clock.now();
-    let sealer = authority.keys.sealer();
-    let Ok(opened) = sealer.open::<Decision>(PURPOSE, sealed, now) else {
+    let opened = authority
+        .keys
+        .sealer()
+        .open::<Decision>(PURPOSE, sealed, now);
+    let Ok(opened) = opened else {
         return Ok(visitor.error(ErrorKind::Expired));
     };
     let code = opened.code.parse::<UserCode>();
     let (Ok(code), true) = (code, opened.session == session.id) else {
         return Ok(visitor.error(ErrorKind::Expired));
     };
-    let (allowed, decided) = match decision {
+    let (allowed, done) = match decision {
         "allow" => (true, device::approve(authority, session, &code).await?),
         "deny" => (false, device::deny(authority, session, &code).await?),
         _ => return Ok(visitor.error(ErrorKind::BadRequest)),
     };
-    if !decided {
+    if !done {
         return Ok(enter(visitor, session, "", Some(DeviceError::Unknown)));
     }
     let page = DevicePage::Done { allowed };
