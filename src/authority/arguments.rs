@@ -107,9 +107,10 @@ const ROTATE_EXAMPLES: &str = "\
 Examples:
   doorward-authority keys rotate                          publish new keys now, sign with them in ten minutes
   doorward-authority keys rotate --purpose id-token       only those of ID tokens
-  doorward-authority keys rotate --purpose access-token --now   a key has leaked: stop signing with it
+  doorward-authority keys rotate --purpose access-token --now   a key has leaked: refuse what it signed
 
-The former key stays published until nothing that it signed counts any more.";
+The former key stays published until nothing that it signed counts any more. With --now that of
+access tokens is deleted: what it signed is refused at once, refresh tokens and sessions survive.";
 
 const RESEAL_EXAMPLES: &str = "\
 Examples:

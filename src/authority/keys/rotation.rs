@@ -5,6 +5,9 @@
 //! signed can count ([`Schedule::kept`]). Steps are taken by one instance at a time, under a lease;
 //! the others load the keys again when the rows have changed. One that signs with a retired key for
 //! a moment longer does no harm: the key is still published.
+//!
+//! A key of access tokens that has leaked cannot wait for that: a rotation that is to be at once
+//! deletes it, and what it signed is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +77,8 @@ impl Schedule {
 pub struct Rotation {
     /// Of which keys; all but the feed's if absent.
     pub purpose: Option<KeyPurpose>,
-    /// Whether the new key signs at once: verifiers that keep the key set have to fetch it again.
+    /// Whether the new key signs at once: verifiers that keep the key set have to fetch it again. The
+    /// old key of access tokens is deleted, not retired.
     pub at_once: bool,
 }
 
@@ -140,7 +144,7 @@ impl Steps<'_> {
                 new.clone()
             };
             if rotation.at_once {
-                changed.extend(self.activate(tx, &rows, staged)?);
+                changed.extend(self.activate(tx, &rows, staged, true)?);
             } else {
                 changed.push(staged);
             }
@@ -153,7 +157,7 @@ impl Steps<'_> {
         let rows = keys::list(tx)?;
         for key in &rows {
             if key.state == KeyState::Staged && key.activates_at <= self.now {
-                self.activate(tx, &rows, key.clone())?;
+                self.activate(tx, &rows, key.clone(), false)?;
             }
             if key.purge_at.is_some_and(|at| at <= self.now) {
                 keys::delete(tx, &key.kid)?;
@@ -163,18 +167,23 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// The staged key signs from now on, and the one that did is retired.
+    /// The staged key signs from now on, and the one that did is retired. With `leaked`, what that one
+    /// signed must not count: a key of access tokens goes at once. One of ID tokens stays, for hints.
     fn activate(
         &mut self,
         tx: &mut dyn Tx,
         rows: &[StoredKey],
         staged: StoredKey,
+        leaked: bool,
     ) -> Result<Vec<StoredKey>, KeysError> {
         let mut changed = Vec::new();
         let same_kind =
             |key: &&StoredKey| key.purpose == staged.purpose && key.algorithm == staged.algorithm;
         for key in rows.iter().filter(same_kind) {
-            if key.state == KeyState::Active {
+            if key.state == KeyState::Active && leaked && key.purpose == KeyPurpose::AccessToken {
+                keys::delete(tx, &key.kid)?;
+                self.tell(tx, "key.removed", key)?;
+            } else if key.state == KeyState::Active {
                 let retired = StoredKey {
                     state: KeyState::Retired,
                     retires_at: Some(self.now),
