@@ -62,7 +62,7 @@ const PAGES: [(&str, Draw); 20] = [
         page.app.unverified = true;
         page.organization = Some(HOSTILE.to_owned());
         page.app.client_uri = Some("javascript:alert(1)".to_owned());
-        page.redirect_uri = "com.example.app:/callback".to_owned();
+        "com.example.app:/callback".clone_into(&mut page.redirect_uri);
         page.render(l, b)
     }),
     ("error", |l, b| {

@@ -77,6 +77,7 @@ pub mod roles;
 pub mod scopes;
 #[cfg(feature = "authority")]
 mod seal;
+#[cfg(feature = "authority")]
 pub mod sessions;
 #[cfg(feature = "authority")]
 pub mod sidecars;

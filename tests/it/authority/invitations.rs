@@ -190,7 +190,7 @@ async fn an_invitation_ends_by_time_and_by_being_revoked(app: TestApp) {
         accept(&app, &revoked, ada).await,
         Err(InvitationError::NotOpen)
     );
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     assert_eq!(
         accept(&app, &short, ada).await,
         Err(InvitationError::NotOpen)

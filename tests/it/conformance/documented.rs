@@ -11,9 +11,9 @@ fn rows() -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| ")?.split(" | ");
-            let (what, test) = (cells.next()?, cells.next()?);
+            let (what, by) = (cells.next()?, cells.next()?);
             let name = |cell: &str| cell.trim().trim_matches('`').to_owned();
-            test.starts_with('`').then(|| (name(what), name(test)))
+            by.starts_with('`').then(|| (name(what), name(by)))
         })
         .collect()
 }

@@ -32,6 +32,10 @@ impl Listener {
             status: Arc::clone(&status),
             heard: Arc::clone(&heard),
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a server of the test, not of the program"
+        )]
         tokio::spawn(async move {
             loop {
                 let (mut socket, _) = listener.accept().await.unwrap();

@@ -1,5 +1,6 @@
 //! A code becomes tokens, once.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -252,7 +253,8 @@ async fn no_code_and_no_token_is_kept_in_the_database(app: TestApp) {
                 "grants",
                 "audit_log",
             ] {
-                all += &format!("{:?}", tx.rows(&format!("SELECT * FROM {table}"), &[])?);
+                let rows = tx.rows(&format!("SELECT * FROM {table}"), &[])?;
+                write!(all, "{rows:?}").unwrap();
             }
             Ok(all)
         })

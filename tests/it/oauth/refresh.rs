@@ -155,7 +155,7 @@ async fn a_refresh_token_dies_unused_and_at_its_absolute_end(app: TestApp) {
     for _ in 0..8 {
         app.clock.advance(day * 11);
         let reply = refresh(&app, &alone, &token).await.expect(200);
-        token = text(&reply, "refresh_token").to_owned();
+        text(&reply, "refresh_token").clone_into(&mut token);
     }
     app.clock.advance(day * 2);
     expect_error(refresh(&app, &alone, &token).await, 400, "invalid_grant");
@@ -216,7 +216,7 @@ async fn using_an_app_keeps_the_session_behind_it_alive(app: TestApp) {
     for _ in 0..3 {
         app.clock.advance(Duration::from_hours(20));
         let reply = refresh(&app, &board, &token).await.expect(200);
-        token = text(&reply, "refresh_token").to_owned();
+        text(&reply, "refresh_token").clone_into(&mut token);
     }
     app.clock.advance(Duration::from_hours(24));
     expect_error(refresh(&app, &board, &token).await, 400, "invalid_grant");

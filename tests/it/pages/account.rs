@@ -207,7 +207,7 @@ async fn signing_out_takes_the_cookie_away(app: TestApp) {
 
 async fn an_app_loses_its_consent_and_its_grants(app: TestApp) {
     let (ada, eve) = (app.user("ada").await, app.user("eve").await);
-    let (hers, others) = (connect(&app, ada).await, connect(&app, eve).await);
+    let (granted, otgranted) = (connect(&app, ada).await, connect(&app, eve).await);
     let here = sign_in(&app, ada, FIREFOX).await;
     let page = here.page("/account").await;
     let (_, rest) = page.split_once("action=\"/account/apps/").unwrap();
@@ -216,8 +216,8 @@ async fn an_app_loses_its_consent_and_its_grants(app: TestApp) {
 
     let path = format!("/account/apps/{client}/revoke");
     leads_to(here.send(&path).await, "/account?done=app-revoked");
-    assert!(!is_live(&app, hers).await);
-    assert!(is_live(&app, others).await);
+    assert!(!is_live(&app, granted).await);
+    assert!(is_live(&app, otgranted).await);
     assert!(here.page("/account").await.contains("No app has access."));
     assert_eq!(app.audited("app.revoked").await, 1);
     leads_to(here.send(&path).await, "/account");

@@ -53,7 +53,7 @@ fn app(id: u128, identifier: &str) -> App {
         policy_uri: Some("https://board.example/privacy".to_owned()),
         tos_uri: Some("https://board.example/terms".to_owned()),
         source: ClientSource::Registration,
-        expires_at: Some(NOW.plus(std::time::Duration::from_secs(60))),
+        expires_at: Some(NOW.plus(std::time::Duration::from_mins(1))),
     }
 }
 
@@ -83,7 +83,7 @@ fn an_app_comes_back_as_it_went_in(bench: &Bench) {
 fn an_update_changes_all_but_the_name_the_secrets_and_the_state(bench: &Bench) {
     bench.put(|tx| apps::insert(tx, &app(1, "board"), Some(SECRET), NOW));
     let mut changed = app(1, "board");
-    changed.client.name = "Board 2".to_owned();
+    "Board 2".clone_into(&mut changed.client.name);
     changed.client.scopes = Scopes::parse("openid").unwrap();
     changed.redirect_uris = vec!["com.example.board:/callback".to_owned()];
     changed.application_type = ApplicationType::Native;
@@ -146,7 +146,7 @@ fn apps_are_listed_by_id_by_source_and_by_expiry(bench: &Bench) {
             .map(|app| app.client.identifier.to_string())
             .collect()
     };
-    let later: Timestamp = NOW.plus(std::time::Duration::from_secs(60));
+    let later: Timestamp = NOW.plus(std::time::Duration::from_mins(1));
     let (all, next, registered, expired, none) = bench
         .store
         .read_blocking(|tx| {

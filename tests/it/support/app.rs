@@ -135,7 +135,7 @@ impl TestApp {
             }
             *path = directory.path().join(path.file_name().unwrap());
             config.key_file = directory.path().join(config.key_file.file_name().unwrap());
-            config.data = directory.path().to_owned();
+            directory.path().clone_into(&mut config.data);
             drop(std::mem::replace(&mut self.directory, directory));
         }
         let clock: Arc<dyn Clock> = self.clock.clone();
