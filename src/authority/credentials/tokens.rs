@@ -61,7 +61,8 @@ pub(in crate::authority) fn client_credentials(
     Ok(respond(authority, &claims, lifetime)?)
 }
 
-/// Mints a token for a user, on the host: until login exists, this is how a person gets one.
+/// Mints a token for a user, on the host: how an operator's command acts for a person without a
+/// browser.
 ///
 /// # Errors
 ///
