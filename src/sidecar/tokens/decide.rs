@@ -29,7 +29,7 @@ pub struct TokenCheck<'a> {
 ///
 /// # Errors
 ///
-/// As [`decide::decide`](crate::sidecar::decide::decide).
+/// As [`decide::decide`].
 pub fn decide(
     state: &State,
     view: &View,

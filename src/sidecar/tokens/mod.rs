@@ -7,7 +7,7 @@
 //! was bumped since is read again. An apply commits its rows and *then* bumps, so a token that a
 //! committed row revokes is refused from then on, whether the authority can be reached or not.
 //!
-//! What a token may do is [`decide`]: what its user's roles allow, as far as its scopes name the
+//! What a token may do is [`decide()`]: what its user's roles allow, as far as its scopes name the
 //! permission. A client's own token has no roles, only scopes.
 
 mod decide;
