@@ -30,14 +30,6 @@ pub struct Attempts {
     pub longest: Duration,
 }
 
-/// A client's secret, by its public name.
-pub const CLIENT_SECRET: Attempts = Attempts {
-    kind: "client_secret",
-    free: 10,
-    window: Duration::from_mins(10),
-    first: Duration::from_secs(5),
-    longest: Duration::from_mins(15),
-};
 /// A device's user code, by the session or the address of who types it.
 pub const USER_CODE: Attempts = Attempts {
     kind: "user_code",
@@ -45,14 +37,6 @@ pub const USER_CODE: Attempts = Attempts {
     window: Duration::from_mins(30),
     first: Duration::from_mins(1),
     longest: Duration::from_hours(6),
-};
-/// An invitation, by the session or the address of who shows it.
-pub const INVITATION: Attempts = Attempts {
-    kind: "invitation",
-    free: 10,
-    window: Duration::from_mins(30),
-    first: Duration::from_secs(30),
-    longest: Duration::from_hours(1),
 };
 /// A sidecar's join token, all together: they have no name.
 pub const JOIN_TOKEN: Attempts = Attempts {

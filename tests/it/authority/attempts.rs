@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward::authority::attempts::{self, CLIENT_SECRET, USER_CODE};
+use doorward::authority::attempts::{self, JOIN_TOKEN, USER_CODE};
 use doorward::runtime::Clock;
 use doorward::store::{StoreError, leases};
 
@@ -40,9 +40,9 @@ async fn failures_lock_for_longer_each_time_and_are_forgotten(app: TestApp) {
 }
 
 async fn rows_of_failures_are_bounded_and_name_nobody(app: TestApp) {
-    // A flood of wrong secrets for one name is answered by the process: the database hears of ten.
+    // A flood of wrong tokens is answered by the process: the database hears of ten.
     for _ in 0..100 {
-        attempts::slowed(&app.authority, CLIENT_SECRET, "billing")
+        attempts::slowed(&app.authority, JOIN_TOKEN, "billing")
             .await
             .unwrap();
     }
@@ -55,7 +55,7 @@ async fn rows_of_failures_are_bounded_and_name_nobody(app: TestApp) {
     assert_eq!(rows.len(), 1);
     let bucket = rows[0].text(0).unwrap();
     assert!(!bucket.contains("billing"), "{bucket}");
-    assert_eq!(bucket.len(), "client_secret:".len() + 4);
+    assert_eq!(bucket.len(), "join_token:".len() + 4);
     assert_eq!(rows[0].int(1), Ok(10));
 }
 
