@@ -74,7 +74,7 @@ async fn what_one_instance_commits_reaches_the_followers_of_another() {
     // And both at once.
     let (one, other) = (Random::new(13), Random::new(14));
     for _ in 0..20 {
-        tokio::join!(random_change(&here, &one), random_change(&there, &other));
+        tokio::join!(racing_change(&here, &one), racing_change(&there, &other));
     }
     let head = there.change(|tx| put_member(tx, 1, 1, 1)).await;
     let told = sidecar.reach(head).await;

@@ -615,9 +615,9 @@ pub fn something(tx: &mut dyn Tx, kind: u8, a: u8, b: u8, c: u8) -> Result<(), S
     Ok(())
 }
 
-/// A random change, of one to four things.
-pub async fn random_change(authority: &Authority, random: &Random) -> Position {
-    let things: Vec<[u8; 4]> = (0..=random.below(4))
+/// One to four things that happen in one transaction.
+fn random_things(random: &Random) -> Vec<[u8; 4]> {
+    (0..=random.below(4))
         .map(|_| {
             [
                 random.small(10),
@@ -626,13 +626,28 @@ pub async fn random_change(authority: &Authority, random: &Random) -> Position {
                 1 + random.small(5),
             ]
         })
-        .collect();
-    authority
-        .change(move |tx| {
-            for [kind, a, b, c] in &things {
-                something(tx, *kind, *a, *b, *c)?;
-            }
-            Ok(())
-        })
-        .await
+        .collect()
+}
+
+fn happen(tx: &mut dyn Tx, things: &[[u8; 4]]) -> Result<(), StoreError> {
+    for [kind, a, b, c] in things {
+        something(tx, *kind, *a, *b, *c)?;
+    }
+    Ok(())
+}
+
+/// A random change, of one to four things.
+pub async fn random_change(authority: &Authority, random: &Random) -> Position {
+    let things = random_things(random);
+    authority.change(move |tx| happen(tx, &things)).await
+}
+
+/// A random change while another instance changes the same rows. What it refers to may be
+/// deleted under it: then PostgreSQL refuses the whole transaction, and nothing has changed.
+pub async fn racing_change(authority: &Authority, random: &Random) {
+    let things = random_things(random);
+    match authority.store.write(move |tx| happen(tx, &things)).await {
+        Ok(_) | Err(StoreError::ForeignKey) => {}
+        Err(error) => panic!("{error:?}"),
+    }
 }
