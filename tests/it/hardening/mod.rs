@@ -7,6 +7,7 @@ mod disk;
 mod documented;
 mod feed;
 mod input;
+mod lost;
 pub(crate) mod process;
 mod sidecar;
 mod wire;

@@ -148,6 +148,11 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Its number, for whoever is to kill it.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = Pid::from_child(&self.child);

@@ -15,20 +15,37 @@ const HUNG: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    /// In lower case.
     pub head: String,
+    /// As it came.
+    raw: String,
     pub body: Vec<u8>,
 }
 
 impl Reply {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+        let raw = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let head = raw.to_ascii_lowercase();
         let status = head.get(9..12)?.parse().ok()?;
         let mut body = bytes[end + 4..].to_vec();
         if head.contains("transfer-encoding: chunked") {
             body = dechunk(&body);
         }
-        Some(Self { status, head, body })
+        Some(Self {
+            status,
+            head,
+            raw,
+            body,
+        })
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.raw.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
     }
 
     pub fn json(&self) -> Value {
