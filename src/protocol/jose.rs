@@ -31,6 +31,14 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// The one, or the first of several.
+    pub fn first(&self) -> Option<&str> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::Many(many) => many.first().map(String::as_str),
+        }
+    }
+
     /// Whether `audience` is meant, by exact comparison.
     pub fn names(&self, audience: &str) -> bool {
         match self {

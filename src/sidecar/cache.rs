@@ -1,4 +1,4 @@
-//! Members, tokens, depends-answers and slugs in memory: the only user of moka.
+//! Members, tokens, depends-answers and slugs in memory: the sidecar's only user of moka.
 //!
 //! moka keeps **members, not answers**: one entry per (organization, user) serves every question
 //! about that member, and a change of what a role grants invalidates nothing. Before it stands a

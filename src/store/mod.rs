@@ -40,6 +40,8 @@ pub mod feed;
 #[cfg(feature = "authority")]
 pub mod grants;
 #[cfg(feature = "authority")]
+mod group;
+#[cfg(feature = "authority")]
 pub mod installation;
 #[cfg(feature = "authority")]
 pub mod invitations;

@@ -1,15 +1,18 @@
 //! The store as the rest of the program sees it: closures that become transactions.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::domain::{Position, Secret};
 use crate::runtime::{Clock, Entropy};
 
 use super::driver::{Dialect, Ending, Engine, Sqlite};
+use super::group::{Group, Job, Next};
 use super::{Lock, Row, StoreError, Tx, Val, feed, migrate, seal};
 
 /// How often a write is run before a conflict is given up on.
@@ -65,12 +68,13 @@ pub struct Written<T> {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
-struct Inner {
-    engine: Box<dyn Engine>,
+pub(super) struct Inner {
+    pub(super) engine: Box<dyn Engine>,
     limits: StoreLimits,
     head: Arc<watch::Sender<Position>>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    pub(super) group: Group,
 }
 
 impl fmt::Debug for Store {
@@ -136,6 +140,7 @@ impl Store {
             head,
             reads: Arc::new(Semaphore::new(width.reads)),
             writes: Arc::new(Semaphore::new(width.writes)),
+            group: Group::default(),
         })))
     }
 
@@ -198,9 +203,44 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let store = self.clone();
         let permit = permit(&self.0.writes).await?;
-        blocking(permit, move || store.write_blocking(f)).await
+        if self.0.engine.together().is_none() {
+            let store = self.clone();
+            return blocking(permit, move || store.write_blocking(f)).await;
+        }
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            write: self.attempt(f),
+            head: Arc::clone(&self.0.head),
+            tries: 1,
+            answer: Some(answer),
+            panic: None,
+            _permit: permit,
+        };
+        self.0.group.push(&self.0, Box::new(waiting));
+        match answered.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Err(closed().into()),
+        }
+    }
+
+    /// [`Self::read`] for a few rows found by their keys. SQLite answers on the calling worker when
+    /// a reader is free: going to another thread and back costs more than the answer.
+    pub async fn look<T, E>(
+        &self,
+        f: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        if self.dialect() == Dialect::Sqlite
+            && let Ok(_permit) = self.0.reads.try_acquire()
+        {
+            return self.read_blocking(f);
+        }
+        self.read(f).await
     }
 
     /// [`Self::read`] on the calling thread, which must not be an async worker.
@@ -226,42 +266,130 @@ impl Store {
     /// [`Self::write`] on the calling thread, which must not be an async worker.
     pub fn write_blocking<T, E>(
         &self,
-        mut f: impl FnMut(&mut dyn Tx) -> Result<T, E>,
+        f: impl FnMut(&mut dyn Tx) -> Result<T, E>,
     ) -> Result<Written<T>, E>
     where
         E: From<StoreError>,
     {
-        let Inner {
-            engine,
-            limits,
-            head,
-            ..
-        } = &*self.0;
-        let dialect = engine.dialect();
+        let mut write = self.attempt(f);
         let written = again(|| {
-            let mut outcome = None;
-            let sealed = engine.write(&mut |tx| {
-                let mut tx = Watched::new(tx);
-                let result = f(&mut tx);
-                let (ending, result) = match tx.judge(result) {
-                    Ok(value) => match finish(&mut tx, dialect, *limits) {
-                        Ok((ending, before)) => (ending, Ok((value, before))),
-                        Err(error) => (Ending::RollBack, Err(Failure::Store(error))),
-                    },
-                    Err(failure) => (Ending::RollBack, Err(failure)),
-                };
-                outcome = Some(result);
-                ending
-            })?;
-            let (value, before) = outcome.unwrap_or_else(|| Err(Failure::Store(nothing_ran())))?;
-            Ok(Written {
-                value,
-                position: sealed.or(before).ok_or_else(nothing_ran)?,
-                changed: sealed.is_some(),
-            })
+            let sealed = self.0.engine.write(&mut |tx| write.run(tx))?;
+            write.end(sealed)
         })?;
-        feed::announce(head, written.position);
+        feed::announce(&self.0.head, written.position);
         Ok(written)
+    }
+
+    fn attempt<F, T, E>(&self, f: F) -> Write<F, T, E> {
+        Write {
+            f,
+            dialect: self.0.engine.dialect(),
+            limits: self.0.limits,
+            outcome: None,
+        }
+    }
+}
+
+/// A write, from its closure to what the commit made of it.
+struct Write<F, T, E> {
+    f: F,
+    dialect: Dialect,
+    limits: StoreLimits,
+    /// What the closure gave, with the head if it made no frame.
+    outcome: Option<Result<(T, Option<Position>), Failure<E>>>,
+}
+
+impl<F, T, E> Write<F, T, E>
+where
+    F: FnMut(&mut dyn Tx) -> Result<T, E>,
+    E: From<StoreError>,
+{
+    /// Inside the transaction.
+    fn run(&mut self, tx: &mut dyn Tx) -> Ending {
+        let mut tx = Watched::new(tx);
+        let result = (self.f)(&mut tx);
+        let (ending, result) = match tx.judge(result) {
+            Ok(value) => match finish(&mut tx, self.dialect, self.limits) {
+                Ok((ending, before)) => (ending, Ok((value, before))),
+                Err(error) => (Ending::RollBack, Err(Failure::Store(error))),
+            },
+            Err(failure) => (Ending::RollBack, Err(failure)),
+        };
+        self.outcome = Some(result);
+        ending
+    }
+
+    /// After it.
+    fn end(&mut self, sealed: Option<Position>) -> Result<Written<T>, Failure<E>> {
+        let outcome = self.outcome.take();
+        let (value, before) = outcome.unwrap_or_else(|| Err(Failure::Store(nothing_ran())))?;
+        Ok(Written {
+            value,
+            position: sealed.or(before).ok_or_else(nothing_ran)?,
+            changed: sealed.is_some(),
+        })
+    }
+}
+
+/// What a caller of [`Store::write`] is told: the write's result, or the panic of its closure.
+type Told<T, E> = Result<Result<Written<T>, E>, Box<dyn Any + Send>>;
+
+/// A write whose caller waits while it is committed with others.
+struct Waiting<F, T, E> {
+    write: Write<F, T, E>,
+    head: Arc<watch::Sender<Position>>,
+    tries: u32,
+    answer: Option<oneshot::Sender<Told<T, E>>>,
+    panic: Option<Box<dyn Any + Send>>,
+    // Goes with the work: a caller who goes away must not make room for more of it.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<F, T, E> Job for Waiting<F, T, E>
+where
+    F: FnMut(&mut dyn Tx) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn wanted(&self) -> bool {
+        self.answer
+            .as_ref()
+            .is_some_and(|answer| !answer.is_closed())
+    }
+
+    fn run(&mut self, tx: &mut dyn Tx) -> Ending {
+        match catch_unwind(AssertUnwindSafe(|| self.write.run(tx))) {
+            Ok(ending) => ending,
+            Err(panic) => {
+                self.panic = Some(panic);
+                Ending::RollBack
+            }
+        }
+    }
+
+    fn end(&mut self, sealed: Result<Option<Position>, StoreError>) -> Next {
+        let told = match self.panic.take() {
+            Some(panic) => Err(panic),
+            None => match sealed
+                .map_err(Failure::Store)
+                .and_then(|sealed| self.write.end(sealed))
+            {
+                Err(Failure::Store(StoreError::Retry)) if self.tries < ATTEMPTS => {
+                    self.tries += 1;
+                    return Next::Again;
+                }
+                Ok(written) => {
+                    feed::announce(&self.head, written.position);
+                    Ok(Ok(written))
+                }
+                Err(failure) => Ok(Err(failure.into_error())),
+            },
+        };
+        if let Some(answer) = self.answer.take() {
+            // Who has gone away is not told.
+            let _ = answer.send(told);
+        }
+        Next::Done
     }
 }
 
@@ -285,6 +413,20 @@ enum Failure<E> {
     Store(StoreError),
 }
 
+impl<E: From<StoreError>> Failure<E> {
+    /// What a caller is told when nothing is tried any more.
+    fn into_error(self) -> E {
+        match self {
+            Self::Caller(error) => error,
+            Self::Store(StoreError::Retry) => {
+                StoreError::Unavailable("too many conflicts with other transactions".to_owned())
+                    .into()
+            }
+            Self::Store(error) => error.into(),
+        }
+    }
+}
+
 impl<E> From<StoreError> for Failure<E> {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -304,13 +446,7 @@ fn again<T, E: From<StoreError>>(
             Err(Failure::Store(error)) => return Err(error.into()),
         }
     }
-    attempt().map_err(|failure| match failure {
-        Failure::Caller(error) => error,
-        Failure::Store(StoreError::Retry) => {
-            StoreError::Unavailable("too many conflicts with other transactions".to_owned()).into()
-        }
-        Failure::Store(error) => error.into(),
-    })
+    attempt().map_err(Failure::into_error)
 }
 
 /// Remembers the first error of a transaction. PostgreSQL would answer nothing after it and turn a
@@ -426,7 +562,7 @@ mod tests {
         let clock = ManualClock::at(Timestamp::EPOCH);
         let limits = StoreLimits::default();
         let store = Store::open_with(&config, limits, &clock, &SeededEntropy::new(1)).unwrap();
-        let (started, starts) = tokio::sync::oneshot::channel();
+        let (started, starts) = oneshot::channel();
         let (goes_on, go) = mpsc::channel::<()>();
         let mut started = Some(started);
         let caller = store.write::<_, StoreError>(move |_| {
@@ -440,7 +576,8 @@ mod tests {
             _ = caller => panic!("the work waits"),
             _ = starts => {}
         }
-        assert_eq!(store.0.writes.available_permits(), 0);
+        let width = store.0.engine.width();
+        assert_eq!(store.0.writes.available_permits(), width.writes - 1);
         drop(goes_on);
         store.write::<_, StoreError>(|_| Ok(())).await.unwrap();
     }

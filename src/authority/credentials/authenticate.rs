@@ -92,7 +92,7 @@ pub async fn authenticate_shown(
     let actor = match key {
         None => {
             let read = move |tx: &mut dyn Tx| actor(tx, &asked, now);
-            authority.store.read(read).await?
+            authority.store.look(read).await?
         }
         Some(key) => {
             let write = move |tx: &mut dyn Tx| {

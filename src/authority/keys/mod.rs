@@ -6,6 +6,7 @@ mod ring;
 pub mod rotation;
 mod set;
 mod stored;
+mod verified;
 
 pub use error::KeysError;
 pub use reseal::reseal_all;

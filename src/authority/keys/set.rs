@@ -12,12 +12,14 @@ use crate::crypto::sign::{
     AccessTokenSigner, AccessTokenVerifier, Expected, FeedSigner, JwtAlgorithm, JwtSigner,
     JwtVerifier, KeyError, TokenError,
 };
+use crate::domain::Timestamp;
 use crate::protocol::jose::{AccessTokenClaims, ID_TOKEN_TYPE, IdTokenHint, Jwk, JwkSet};
 use crate::store::keys::{KeyPurpose, KeyState, StoredKey};
 use crate::store::{Tx, keys};
 
 use super::super::sealer::Sealer;
 use super::ring::{check_canary, derivation_secret, read_ring};
+use super::verified::RememberingVerifier;
 use super::{KeysError, stored};
 
 /// How long whoever fetched the key set may keep it: a key is published at least that long before
@@ -39,7 +41,7 @@ pub struct Keys {
 #[derive(Debug)]
 struct KeySet {
     access: AccessTokenSigner,
-    verifier: AccessTokenVerifier,
+    verifier: RememberingVerifier,
     rs256: JwtSigner,
     es256: JwtSigner,
     hints: JwtVerifier,
@@ -149,6 +151,23 @@ impl Keys {
         self.current.load().verifier.verify(token, expected)
     }
 
+    /// The same for a token of ours that may be meant for anybody.
+    ///
+    /// # Errors
+    ///
+    /// The first reason to refuse.
+    pub fn verify_for_any(
+        &self,
+        token: &str,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, TokenError> {
+        self.current
+            .load()
+            .verifier
+            .verify_for_any(token, issuer, now)
+    }
+
     /// Reads an ID token that `issuer`, this authority, once signed, whatever its age. Who shows it
     /// proves nothing by it: it is a hint.
     ///
@@ -178,7 +197,7 @@ impl KeySet {
         let access_tokens = JwkSet {
             keys: public(rows, KeyPurpose::AccessToken)?,
         };
-        let verifier = AccessTokenVerifier::new(&access_tokens)?;
+        let verifier = RememberingVerifier::new(AccessTokenVerifier::new(&access_tokens)?);
         let hints = JwtVerifier::new(&id_tokens)?;
         let mut all = access_tokens;
         all.keys.extend(id_tokens.keys);

@@ -30,7 +30,7 @@ pub async fn current(
     let now = authority.clock.now();
     let found = authority
         .store
-        .read::<_, StoreError>(move |tx| sessions::find_by_digest(tx, digest, now))
+        .look::<_, StoreError>(move |tx| sessions::find_by_digest(tx, digest, now))
         .await?;
     let Some(mut session) = found else {
         return Ok(None);

@@ -177,7 +177,7 @@ pub(super) async fn reopen(
     let client = interaction.request.client_id.clone();
     let app = authority
         .store
-        .read::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &client))
+        .look::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &client))
         .await?
         .filter(|app| is_active(authority, app))
         .ok_or(Refusal::UnknownClient)?;
@@ -364,7 +364,7 @@ async fn app_of(authority: &Authority, parameters: &Parameters) -> Result<App, R
         .ok_or(Refusal::UnknownClient)?;
     authority
         .store
-        .read::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &identifier))
+        .look::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &identifier))
         .await?
         .filter(|app| is_active(authority, app))
         .ok_or(Refusal::UnknownClient)
@@ -380,7 +380,7 @@ async fn pushed_interaction(
     let now = authority.clock.now();
     let pushed = authority
         .store
-        .read::<_, StoreError>(move |tx| pushed_requests::find(tx, digest))
+        .look::<_, StoreError>(move |tx| pushed_requests::find(tx, digest))
         .await?
         .filter(|pushed| pushed.client_id == app.client.id)
         .filter(|pushed| now < pushed.created_at.plus(lifetime))
@@ -415,7 +415,7 @@ async fn agreement(
     let (user, client) = (session.user_id, app.client.id);
     authority
         .store
-        .read::<_, StoreError>(move |tx| {
+        .look::<_, StoreError>(move |tx| {
             Ok(Agreement {
                 scope: consents::granted(tx, user, client)?,
                 organization: membership(tx, organization.as_deref(), user)?,

@@ -122,7 +122,7 @@ async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, S
     let named = identifier.is_some();
     let found = authority
         .store
-        .read::<_, StoreError>(move |tx| {
+        .look::<_, StoreError>(move |tx| {
             // A name that cannot be one is looked up all the same: it takes the same time.
             let looked_up = match &identifier {
                 Some(identifier) => identifier,

@@ -5,7 +5,6 @@ use crate::authority::app::Authority;
 use crate::authority::credentials::AuthError;
 use crate::authority::credentials::authenticate::standing;
 use crate::crypto::digest::token_digest;
-use crate::crypto::sign::{Expected, Jws};
 use crate::domain::{ClientKind, PlainToken, Timestamp, TokenDigest};
 use crate::protocol::jose::{AccessTokenClaims, Audience};
 use crate::protocol::oauth::{Introspection, OAuthError, TokenQuery};
@@ -38,7 +37,7 @@ pub async fn introspect(
         let digest = token_digest(&query.token);
         let told = authority
             .store
-            .read::<_, StoreError>(move |tx| {
+            .look::<_, StoreError>(move |tx| {
                 refresh_token(tx, &asking.client, digest, &issuer, now)
             })
             .await?;
@@ -52,7 +51,7 @@ pub async fn introspect(
     }
     let told = authority
         .store
-        .read(move |tx| {
+        .look(move |tx| {
             let subject = claims.subject().ok_or(AuthError::Revoked)?;
             standing(tx, &claims, &subject, now)?;
             Ok(access_token(claims.clone()))
@@ -71,13 +70,11 @@ pub(super) fn verified(
     token: &PlainToken,
     now: Timestamp,
 ) -> Option<AccessTokenClaims> {
-    let audience = Jws::parse(token.expose()).ok()?.claimed_audience()?;
-    let expected = Expected {
-        issuer: authority.config.issuer.as_str(),
-        audience: &audience,
-        now,
-    };
-    authority.keys.verify(token.expose(), expected).ok()
+    let issuer = authority.config.issuer.as_str();
+    authority
+        .keys
+        .verify_for_any(token.expose(), issuer, now)
+        .ok()
 }
 
 fn concerns(asking: &Client, claims: &AccessTokenClaims, issuer: &str) -> bool {

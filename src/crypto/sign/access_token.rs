@@ -240,7 +240,13 @@ pub(super) fn decode_error(error: &jsonwebtoken::errors::Error) -> TokenError {
     }
 }
 
-fn check_claims(claims: &AccessTokenClaims, expected: Expected<'_>) -> Result<(), TokenError> {
+/// Checks what a token says: issuer, audience and time. Not whether it says so:
+/// [`AccessTokenVerifier::signed`].
+///
+/// # Errors
+///
+/// The first reason to refuse.
+pub fn check_claims(claims: &AccessTokenClaims, expected: Expected<'_>) -> Result<(), TokenError> {
     if claims.iss != expected.issuer {
         return Err(TokenError::Issuer);
     }

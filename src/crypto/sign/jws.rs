@@ -12,8 +12,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::protocol::jose::Audience;
-
 /// The longest token that is looked at.
 const TOKEN_MAX: usize = 8 * 1024;
 /// The most keys that are tried for a token that names none.
@@ -101,19 +99,6 @@ impl<'t> Jws<'t> {
     /// The `typ` header.
     pub fn typ(&self) -> Option<&str> {
         self.header.typ.as_deref()
-    }
-
-    /// The audience that it names, the first of several. Unverified: it tells only what to expect.
-    pub fn claimed_audience(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Claimed {
-            aud: Audience,
-        }
-        let claimed: Claimed = serde_json::from_slice(&self.payload).ok()?;
-        match claimed.aud {
-            Audience::One(one) => Some(one),
-            Audience::Many(many) => many.into_iter().next(),
-        }
     }
 
     /// The key in the header (RFC 7515 §4.1.3), for proofs of possession of just that key.

@@ -7,7 +7,9 @@ mod foreign;
 mod jws;
 mod jwt;
 
-pub use access_token::{AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError};
+pub use access_token::{
+    AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError, check_claims,
+};
 pub use error::KeyError;
 pub use feed::{FeedPublicKey, FeedSigner};
 pub use foreign::ForeignKeys;

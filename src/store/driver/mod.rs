@@ -49,6 +49,9 @@ pub(super) struct Payload {
 /// What [`Engine::write`] runs inside the transaction.
 pub(super) type WriteWork<'w> = dyn FnMut(&mut dyn Tx) -> Ending + 'w;
 
+/// What [`Together::write_all`] runs inside the transaction, for each number.
+pub(super) type GroupWork<'w> = dyn FnMut(usize, &mut dyn Tx) -> Ending + 'w;
+
 /// What [`Engine::exclusive`] runs inside the transaction.
 pub(super) type ExclusiveWork<'w> = dyn FnMut(&mut dyn Session) -> Result<(), StoreError> + 'w;
 
@@ -72,11 +75,27 @@ pub(super) trait Engine: Send + Sync + fmt::Debug {
     /// Runs `work` in a transaction and ends it as told; gives the new head when it was sealed.
     fn write(&self, work: &mut WriteWork<'_>) -> Result<Option<Position>, StoreError>;
 
+    /// How it commits several writes at once, where that is cheaper than one after another.
+    fn together(&self) -> Option<&dyn Together> {
+        None
+    }
+
     /// Runs `work` in a transaction that no other process runs at the same time; for migrations.
     fn exclusive(&self, work: &mut ExclusiveWork<'_>) -> Result<(), StoreError>;
 
     /// Begins to announce what other processes commit, where there can be any.
     fn follow(&self, head: Weak<watch::Sender<Position>>);
+}
+
+/// An engine with one writer, which commits for all that wait.
+pub(super) trait Together {
+    /// Runs `work` for each number below `count` and commits once; each ends as told, as if it had
+    /// been alone. On an error nothing of any of them stays.
+    fn write_all(
+        &self,
+        count: usize,
+        work: &mut GroupWork<'_>,
+    ) -> Result<Vec<Option<Position>>, StoreError>;
 }
 
 /// How many transactions an engine runs side by side.

@@ -13,13 +13,18 @@ use rusqlite::{Connection, OpenFlags, ToSql, TransactionBehavior, ffi};
 use tokio::sync::watch;
 
 use crate::domain::Position;
+use crate::store::group::GROUP;
 use crate::store::{Lock, Row, StoreError, Tx, Val, feed};
 
-use super::{Dialect, Ending, Engine, ExclusiveWork, Session, Width, WriteWork};
+use super::{
+    Dialect, Ending, Engine, ExclusiveWork, GroupWork, Session, Together, Width, WriteWork,
+};
 
 /// Marks our files for `file(1)` and for [`Sqlite::open`]: "Door".
 const APPLICATION_ID: i32 = 0x446F_6F72;
 const READERS: u32 = 4;
+/// 16 MiB of log.
+const CHECKPOINT_PAGES: i32 = 4096;
 const BUSY: Duration = Duration::from_secs(5);
 const POOL_WAIT: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 256;
@@ -53,6 +58,10 @@ impl Sqlite {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            // What a statement might have to undo stays out of files.
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
+            // Pages that are written again and again go into the file once in a while.
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             // Without it REPLACE would delete rows behind the capture triggers' back.
             connection.pragma_update(None, "recursive_triggers", true)
         })?;
@@ -177,7 +186,8 @@ impl Engine for Sqlite {
     fn width(&self) -> Width {
         Width {
             reads: READERS as usize,
-            writes: 1,
+            // Of which each commit takes all that wait.
+            writes: GROUP,
         }
     }
 
@@ -208,6 +218,10 @@ impl Engine for Sqlite {
         Ok(head)
     }
 
+    fn together(&self) -> Option<&dyn Together> {
+        Some(self)
+    }
+
     fn exclusive(&self, work: &mut ExclusiveWork<'_>) -> Result<(), StoreError> {
         let mut connection = take(&self.writer)?;
         let transaction = connection
@@ -224,6 +238,41 @@ impl Engine for Sqlite {
 
     fn follow(&self, _head: Weak<watch::Sender<Position>>) {
         // The lock file sees to it that nobody else writes.
+    }
+}
+
+impl Together for Sqlite {
+    fn write_all(
+        &self,
+        count: usize,
+        work: &mut GroupWork<'_>,
+    ) -> Result<Vec<Option<Position>>, StoreError> {
+        let mut connection = take(&self.writer)?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| failed(&error))?;
+        let mut tx = SqliteTx {
+            connection: &transaction,
+        };
+        let mut heads = Vec::with_capacity(count);
+        for index in 0..count {
+            let before = transaction.total_changes();
+            let ending = work(index, &mut tx);
+            // Some errors, such as a full disk, have ended the whole transaction.
+            if transaction.is_autocommit() {
+                return Err(StoreError::Retry);
+            }
+            heads.push(match ending {
+                // Most that end so have changed nothing. For the others there is no savepoint: one
+                // would copy each page that a second write of the group touches.
+                Ending::RollBack if transaction.total_changes() == before => None,
+                Ending::RollBack => return Err(StoreError::Retry),
+                Ending::Commit => None,
+                Ending::Seal(payload) => Some(feed::append(&mut tx, &payload)?),
+            });
+        }
+        transaction.commit().map_err(|error| failed(&error))?;
+        Ok(heads)
     }
 }
 

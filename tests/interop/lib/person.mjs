@@ -78,12 +78,17 @@ export class Person {
     return [...this.#cookies].filter(([key]) => key.startsWith(`${host} `)).map(([, pair]) => pair.slice(pair.indexOf('=') + 1))
   }
 
+  // What the person's browser would send to `host`.
+  cookieHeader(host) {
+    return [...this.#cookies].filter(([key]) => key.startsWith(`${host} `)).map(([, pair]) => pair).join('; ')
+  }
+
   get(url) {
     return this.request('GET', new URL(url), {})
   }
 
   request(method, url, headers, body = '') {
-    const cookies = [...this.#cookies].filter(([key]) => key.startsWith(`${url.host} `)).map(([, pair]) => pair)
+    const cookie = this.cookieHeader(url.host)
     return new Promise((resolve, reject) => {
       const request = http.request(url, {
         method,
@@ -93,7 +98,7 @@ export class Person {
           'accept-language': 'en',
           'user-agent': 'Person/1.0',
           'content-length': Buffer.byteLength(body),
-          ...(cookies.length ? { cookie: cookies.join('; ') } : {}),
+          ...(cookie ? { cookie } : {}),
           ...headers,
         },
       }, (response) => {

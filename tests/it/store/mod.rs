@@ -6,6 +6,7 @@ mod bench;
 mod changes;
 mod concurrency;
 mod crash;
+mod group;
 mod histories;
 mod refusals;
 mod rows;
