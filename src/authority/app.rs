@@ -32,6 +32,7 @@ use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret,
 use super::login::{self, DemoProvider, Directory, ProviderError};
 use super::oauth::backchannel;
 use super::outbound::{Outbound, OutboundSetupError};
+use super::providers;
 
 /// What every request works with. Handlers get it as `State<Arc<Authority>>`.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Authority {
         }
         let keys = store.read_blocking(|tx| Keys::load(tx, &ring))?;
         store.write_blocking(|tx| apply_built_in(tx, now, &*entropy))?;
-        let demo = login::prepare(&store, &ring, &config, now, &*entropy)?;
+        let demo = providers::prepare(&store, &ring, &config, now, &*entropy)?;
         let overlap = config.lifetimes.previous_secret;
         sync_configured(&store, &config.clients, (now, &*entropy), overlap)?;
         let tasks = Tasks::new();

@@ -15,8 +15,9 @@ use crate::store::StoreConfig;
 
 use super::apps::{ConfiguredApp, read_clients};
 use super::brand::Brand;
-use super::login::{ConfiguredProvider, read_providers};
+use super::login::ConfiguredProvider;
 use super::outbound::OutboundConfig;
+use super::providers::read_providers;
 
 /// Prefix of the environment variables.
 pub const VARIABLES: &str = "DOORWARD_AUTHORITY";

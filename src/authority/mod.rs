@@ -23,6 +23,7 @@ pub mod manifests;
 pub mod oauth;
 pub mod organizations;
 pub mod outbound;
+pub mod providers;
 pub mod revocation;
 pub mod sealer;
 pub mod users;

@@ -13,6 +13,7 @@ use super::member::MemberArgs;
 use super::org::OrgArgs;
 use super::policy::PolicyArgs;
 use super::profile::ConnectionArgs;
+use super::provider::ProviderArgs;
 use super::status::StatusArgs;
 use super::user::UserArgs;
 
@@ -59,5 +60,6 @@ pub(super) enum Command {
     Invite(InviteArgs),
     User(UserArgs),
     Client(ClientArgs),
+    Provider(ProviderArgs),
     Completions(CompletionsArgs),
 }

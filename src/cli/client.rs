@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde::Deserialize;
 
+use super::declared;
 use super::error::CliError;
 use super::http::segment;
 use super::org::ListArgs;
@@ -150,26 +150,7 @@ struct AppsFile {
 
 /// Reads and checks a file of apps.
 fn load(file: &Path) -> Result<BTreeMap<ClientIdentifier, AppDocument>, CliError> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .map_err(|error| CliError::usage(format!("standard input cannot be read: {error}")))?;
-        text
-    } else {
-        std::fs::read_to_string(file).map_err(|error| {
-            CliError::usage(format!("{} cannot be read: {error}", file.display()))
-        })?
-    };
-    let parsed: Result<AppsFile, String> = match file.extension().and_then(|ending| ending.to_str())
-    {
-        Some("yaml" | "yml") => serde_norway::from_str(&text).map_err(|error| error.to_string()),
-        Some("toml") => toml::from_str(&text).map_err(|error| error.to_string()),
-        _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
-    };
-    let apps = parsed
-        .map_err(|error| CliError::usage(format!("{}: {error}", file.display())))?
-        .clients;
+    let apps = declared::read::<AppsFile>(file)?.clients;
     let mistakes: Vec<String> = apps
         .iter()
         .filter_map(|(client, document)| Some((client, document.check(client).err()?)))
@@ -292,12 +273,23 @@ async fn list(args: &ListArgs, profile: &Profile, output: Output) -> Result<(), 
                     client.client_id.to_string(),
                     client.kind.clone(),
                     client.state.clone(),
+                    client
+                        .source
+                        .map_or_else(|| "-".to_owned(), |source| source.to_string()),
                     client.name.clone(),
                     client.scope.clone(),
                 ]
             })
             .collect();
-        let mut text = table(&["CLIENT", "KIND", "STATE", "NAME", "SCOPE"], &rows);
+        let mut text = table(
+            &["CLIENT", "KIND", "STATE", "SOURCE", "NAME", "SCOPE"],
+            &rows,
+        );
+        for client in &page.items {
+            if let Some(drift) = &client.drift {
+                let _ = write!(text, "\ndrift: {}: {drift}", client.client_id);
+            }
+        }
         if let Some(next) = &page.next {
             let _ = write!(text, "\nmore: --after {next}");
         }

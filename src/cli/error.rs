@@ -89,6 +89,13 @@ impl CliError {
         self
     }
 
+    /// Says what of several things it is about.
+    #[must_use]
+    pub fn about(mut self, thing: &str) -> Self {
+        self.what = format!("{thing}: {}", self.what);
+        self
+    }
+
     /// Adds each mistake that was found.
     #[must_use]
     pub fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {

@@ -7,7 +7,8 @@ use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
 use super::{
-    check, client, completions, dev, explain, invite, manifest, member, org, policy, status, user,
+    check, client, completions, dev, explain, invite, manifest, member, org, policy, provider,
+    status, user,
 };
 use crate::domain::Secret;
 
@@ -45,6 +46,7 @@ async fn dispatch(
         Command::Invite(args) => invite::run(args, &profile()?, output).await,
         Command::User(args) => user::run(args, &profile()?, output).await,
         Command::Client(args) => client::run(args, &profile()?, output).await,
+        Command::Provider(args) => provider::run(args, &profile()?, output).await,
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::RoleKey;
 use super::organization::Slug;
+use super::user::Provider;
 
 /// How to speak with a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +46,21 @@ impl ProviderKind {
             Self::Github => Some("https://github.com"),
             Self::Oidc | Self::Demo => None,
         }
+    }
+
+    /// Whether it lets nobody in without our secret.
+    pub const fn wants_secret(self) -> bool {
+        matches!(self, Self::Github | Self::Google)
+    }
+
+    /// Whether accounts of the two kinds are known by the same subjects.
+    pub const fn shares_subjects_with(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Github, Self::Github)
+                | (Self::Demo, Self::Demo)
+                | (Self::Oidc | Self::Google, Self::Oidc | Self::Google)
+        )
     }
 }
 
@@ -131,6 +147,49 @@ pub struct ProviderSettings {
     pub auth: UpstreamAuth,
     /// Ask its userinfo endpoint even when the ID token has an address.
     pub userinfo: bool,
+}
+
+/// A provider as its source declares it, checked; our secret there is kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSpec {
+    /// Its name in paths and rows: it stands for one issuer for ever.
+    pub provider: Provider,
+    /// How to speak with it.
+    pub kind: ProviderKind,
+    /// Who it says it is.
+    pub issuer: String,
+    /// Its name for people.
+    pub name: String,
+    /// Our name there.
+    pub client_id: String,
+    /// The rest.
+    pub settings: ProviderSettings,
+}
+
+/// Who declared a provider, and so who may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderSource {
+    /// The authority's configuration file.
+    Config,
+    /// The API.
+    Api,
+}
+
+impl ProviderSource {
+    /// The text in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl fmt::Display for ProviderSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl ProviderSettings {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::app::ClientSource;
 use crate::domain::{ClientIdentifier, PlainToken, ServiceName, SidecarId, Timestamp};
 
 /// What join tokens begin with.
@@ -57,6 +58,12 @@ pub struct ClientView {
     pub scope: String,
     /// `active` or `retired`.
     pub state: String,
+    /// Who may change an app; in lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ClientSource>,
+    /// How an app differs from what its source says now; in lists only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }

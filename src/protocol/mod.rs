@@ -11,4 +11,5 @@ pub mod oauth;
 pub mod oidc;
 pub mod organizations;
 pub mod problem;
+pub mod providers;
 pub mod users;

@@ -125,6 +125,8 @@ pub enum Lock {
     Service(crate::domain::ServiceName),
     /// A client: its secrets and state.
     Client(crate::domain::ClientId),
+    /// Identity providers: one change at a time, so that no two get the same issuer.
+    Providers,
     /// A grant: one live refresh token.
     Grant(crate::domain::GrantId),
     /// A user: "the last way to sign in stays".

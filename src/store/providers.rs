@@ -3,33 +3,16 @@
 //! A provider's name means one issuer for ever: accounts are keyed by it.
 
 use crate::domain::Timestamp;
-use crate::domain::provider::{ProviderKind, ProviderSettings};
+use crate::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
 
 use super::{Row, StoreError, Tx};
+
+pub use crate::domain::provider::ProviderSource;
 
 /// The table's name, as seals bind to it.
 pub const TABLE: &str = "identity_providers";
 /// The sealed column's name, as seals bind to it.
 pub const SEALED_COLUMN: &str = "sealed_secret";
-
-/// Who declared a provider, and so who may change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderSource {
-    /// The authority's configuration file.
-    Config,
-    /// The API.
-    Api,
-}
-
-impl ProviderSource {
-    /// The text in rows.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Config => "config",
-            Self::Api => "api",
-        }
-    }
-}
 
 /// A provider as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +39,31 @@ pub struct StoredProvider {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl StoredProvider {
+    /// What its source declared.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Inconsistent`] when its name is none.
+    pub fn spec(&self) -> Result<ProviderSpec, StoreError> {
+        let provider = self
+            .provider
+            .parse()
+            .map_err(|_| StoreError::Inconsistent {
+                column: 0,
+                wanted: "a provider's name",
+            })?;
+        Ok(ProviderSpec {
+            provider,
+            kind: self.kind,
+            issuer: self.issuer.clone(),
+            name: self.name.clone(),
+            client_id: self.client_id.clone(),
+            settings: self.settings.clone(),
+        })
+    }
 }
 
 const SELECT: &str = "SELECT provider, kind, issuer, name, client_id, sealed_secret, settings, \
@@ -155,4 +163,13 @@ pub fn update(tx: &mut dyn Tx, changed: &StoredProvider) -> Result<(), StoreErro
 
 fn settings(of: &StoredProvider) -> Result<String, StoreError> {
     serde_json::to_string(&of.settings).map_err(|error| StoreError::Other(error.to_string()))
+}
+
+/// How many accounts are known by this provider.
+pub fn accounts(tx: &mut dyn Tx, provider: &str) -> Result<i64, StoreError> {
+    let sql = "SELECT count(*) FROM oauth_accounts WHERE provider = ?1";
+    match tx.rows(sql, &[provider.into()])?.first() {
+        Some(row) => row.int(0),
+        None => Ok(0),
+    }
 }

@@ -8,4 +8,4 @@ mod configured;
 mod put;
 
 pub use configured::{ConfiguredApp, read_clients, sync_configured};
-pub use put::{AppsError, Put, PutDone, plan, put, show};
+pub use put::{AppsError, Put, PutDone, drift, plan, put, show, standings};

@@ -1,5 +1,6 @@
 //! Planning and carrying out a change of one registration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -19,6 +20,8 @@ use crate::store::apps::{self, App};
 use crate::store::audit::{self, AuditEntry};
 use crate::store::clients::{self, ClientState, Rotation};
 use crate::store::{Lock, StoreError, Tx, Written};
+
+use super::configured::ConfiguredApp;
 
 /// Why a registration is not shown or changed.
 #[derive(Debug, thiserror::Error)]
@@ -304,4 +307,45 @@ pub async fn show(
                 .ok_or_else(|| AppsError::Unknown(identifier.clone()))
         })
         .await
+}
+
+/// Where apps come from, and how they differ from what the configuration says of them.
+pub async fn standings(
+    authority: &Authority,
+    doer: &Doer,
+    clients: Vec<ClientId>,
+) -> Result<BTreeMap<ClientId, (ClientSource, Option<String>)>, AppsError> {
+    let (access, doer) = (Arc::clone(&authority.access), doer.clone());
+    let config = Arc::clone(&authority.config);
+    authority
+        .store
+        .read(move |tx| {
+            doer.require(&access, tx, PERMISSION)?;
+            let mut standings = BTreeMap::new();
+            for id in &clients {
+                if let Some(app) = apps::find(tx, *id)? {
+                    standings.insert(*id, (app.source, drift(&app, &config.clients)));
+                }
+            }
+            Ok(standings)
+        })
+        .await
+}
+
+/// How an app of the configuration differs from what that says now.
+pub fn drift(app: &App, declared: &[ConfiguredApp]) -> Option<String> {
+    if app.source != ClientSource::Config || app.client.state != ClientState::Active {
+        return None;
+    }
+    let Some(declared) = declared
+        .iter()
+        .find(|one| one.spec.identifier == app.client.identifier)
+    else {
+        return Some("the configuration does not name it any more".to_owned());
+    };
+    let fields: Vec<String> = changes(Some(&app.spec()), &declared.spec)
+        .into_iter()
+        .map(|one| one.field)
+        .collect();
+    (!fields.is_empty()).then(|| format!("the configuration says otherwise: {}", fields.join(", ")))
 }

@@ -17,6 +17,7 @@ mod oauth;
 pub mod organizations;
 pub mod pages;
 mod people;
+pub mod providers;
 mod router;
 pub mod users;
 

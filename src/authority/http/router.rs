@@ -22,7 +22,7 @@ use super::envelope::{envelope, panicked};
 use super::error::HttpError;
 use super::{
     credentials, feed as feed_routes, invitations, login, manifests, oauth, organizations, pages,
-    people, users,
+    people, providers, users,
 };
 
 /// The authority's HTTP API.
@@ -42,6 +42,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(manifests::routes())
         .merge(oauth::routes())
         .merge(organizations::routes())
+        .merge(providers::routes())
         .merge(users::routes())
         .merge(pages::routes::routes())
         .merge(people::routes())

@@ -16,7 +16,8 @@ use crate::crypto::digest::{constant_time_eq, sha256};
 use crate::crypto::seal::SealError;
 use crate::crypto::sign::{JwtAlgorithm, JwtSigner, KeyError};
 use crate::domain::Timestamp;
-use crate::domain::provider::{ProviderKind, ProviderSettings};
+use crate::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
+use crate::domain::user::UserError;
 
 use super::provider::{ConfiguredProvider, ProviderError};
 
@@ -44,16 +45,22 @@ pub struct DemoProvider {
 }
 
 /// The demo as a provider of the configuration.
-pub fn configured(issuer: &Issuer) -> ConfiguredProvider {
-    ConfiguredProvider {
-        provider: DEMO.to_owned(),
-        kind: ProviderKind::Demo,
-        issuer: format!("{issuer}{PATH}"),
-        name: "Demo".to_owned(),
-        client_id: CLIENT_ID.to_owned(),
+///
+/// # Errors
+///
+/// Never: its name is one.
+pub fn configured(issuer: &Issuer) -> Result<ConfiguredProvider, UserError> {
+    Ok(ConfiguredProvider {
+        spec: ProviderSpec {
+            provider: DEMO.parse()?,
+            kind: ProviderKind::Demo,
+            issuer: format!("{issuer}{PATH}"),
+            name: "Demo".to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            settings: ProviderSettings::default(),
+        },
         secret: None,
-        settings: ProviderSettings::default(),
-    }
+    })
 }
 
 /// A request to choose somebody, as it came from a login.
@@ -78,7 +85,7 @@ struct Code {
 pub struct InvalidDemoRequest(&'static str);
 
 impl DemoProvider {
-    pub(super) fn new() -> Result<Self, ProviderError> {
+    pub(in crate::authority) fn new() -> Result<Self, ProviderError> {
         let signer = JwtSigner::generate(JwtAlgorithm::Es256)
             .map_err(|_: KeyError| ProviderError::Seal(SealError::Failed))?;
         Ok(Self { signer })

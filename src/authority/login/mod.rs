@@ -24,7 +24,7 @@ mod transaction;
 
 pub use backchannel::{BackchannelError, end_sessions};
 pub use callback::{Again, CallbackFailure, Ended, Finished, callback, returning_with};
-pub use configuration::{outbound_config, prepare, read_providers};
+pub use configuration::outbound_config;
 pub use demo::DemoProvider;
 pub use directory::{Directory, Known};
 pub use error::UpstreamError;

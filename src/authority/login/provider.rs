@@ -1,34 +1,19 @@
-//! Providers as a login needs them, and how those of the configuration get into the store.
-
-use serde_json::json;
-use uuid::Uuid;
+//! Providers as a login needs them.
 
 use crate::authority::app::Authority;
-use crate::crypto::digest::constant_time_eq;
 use crate::crypto::seal::{KeyRing, Place, SealError};
-use crate::domain::provider::{ProviderKind, ProviderSettings};
-use crate::domain::{Secret, Timestamp};
-use crate::store::audit::{self, AuditEntry};
-use crate::store::providers::{self, ProviderSource, SEALED_COLUMN, StoredProvider, TABLE};
+use crate::domain::Secret;
+use crate::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
+use crate::store::providers::{self, SEALED_COLUMN, StoredProvider, TABLE};
 use crate::store::{StoreError, Tx};
 
 /// A provider of the configuration.
 #[derive(Debug, Clone)]
 pub struct ConfiguredProvider {
-    /// Its name in paths and rows.
-    pub provider: String,
-    /// How to speak with it.
-    pub kind: ProviderKind,
-    /// Who it says it is.
-    pub issuer: String,
-    /// Its name for people.
-    pub name: String,
-    /// Our name there.
-    pub client_id: String,
+    /// What it says.
+    pub spec: ProviderSpec,
     /// Our secret there.
     pub secret: Option<Secret<String>>,
-    /// The rest.
-    pub settings: ProviderSettings,
 }
 
 /// A provider that people may log in through, with its secret at hand.
@@ -71,6 +56,17 @@ pub enum ProviderError {
         provider: String,
         /// For whom it stands.
         issuer: String,
+    },
+    /// A name that stands for accounts of another kind.
+    #[error(
+        "provider `{provider}` is of kind `{kind}` for ever: its accounts are known by the subjects \
+         of that kind; use another name for another kind"
+    )]
+    Kind {
+        /// Which.
+        provider: String,
+        /// Of which kind it is.
+        kind: ProviderKind,
     },
     /// An issuer that has another name.
     #[error("the issuer `{issuer}` is provider `{provider}` already")]
@@ -144,15 +140,32 @@ pub fn reseal(tx: &mut dyn Tx, ring: &KeyRing) -> Result<usize, ProviderError> {
 impl Provider {
     /// The enabled provider of this name.
     pub async fn find(authority: &Authority, slug: &str) -> Result<Option<Self>, ProviderError> {
-        let name = slug.to_owned();
-        let stored = authority
-            .store
-            .read::<_, StoreError>(move |tx| providers::find(tx, &name))
-            .await?;
-        stored
+        let found = Self::stored(authority, slug).await?;
+        found
             .filter(|stored| usable(authority, stored))
             .map(|stored| Self::of(authority, stored))
             .transpose()
+    }
+
+    /// The provider of this name, a retired one too: sessions that it opened go on, and it may still
+    /// say that they are over.
+    pub async fn known(authority: &Authority, slug: &str) -> Result<Option<Self>, ProviderError> {
+        let found = Self::stored(authority, slug).await?;
+        found
+            .filter(|stored| runs(authority, stored))
+            .map(|stored| Self::of(authority, stored))
+            .transpose()
+    }
+
+    async fn stored(
+        authority: &Authority,
+        slug: &str,
+    ) -> Result<Option<StoredProvider>, StoreError> {
+        let name = slug.to_owned();
+        authority
+            .store
+            .read(move |tx| providers::find(tx, &name))
+            .await
     }
 
     fn of(authority: &Authority, stored: StoredProvider) -> Result<Self, ProviderError> {
@@ -175,7 +188,7 @@ impl Provider {
 
     /// Where its answers come back to.
     pub fn redirect_uri(&self, authority: &Authority) -> String {
-        format!("{}/login/callback/{}", authority.config.issuer, self.slug)
+        redirect_uri(authority, &self.slug)
     }
 
     /// Whether it can be asked to let the user prove who they are again. GitHub has no way to ask;
@@ -204,6 +217,11 @@ impl Provider {
     }
 }
 
+/// Where answers of the provider of this name come back to.
+pub fn redirect_uri(authority: &Authority, slug: &str) -> String {
+    format!("{}/login/callback/{slug}", authority.config.issuer)
+}
+
 /// Every provider that people may log in through, by name.
 pub async fn enabled(authority: &Authority) -> Result<Vec<StoredProvider>, StoreError> {
     let mut found = authority
@@ -214,141 +232,11 @@ pub async fn enabled(authority: &Authority) -> Result<Vec<StoredProvider>, Store
     Ok(found)
 }
 
-/// The demo provider lets anybody be anybody: a row of it counts only where it runs.
 fn usable(authority: &Authority, stored: &StoredProvider) -> bool {
-    stored.enabled && (stored.kind != ProviderKind::Demo || authority.config.demo_provider)
+    stored.enabled && runs(authority, stored)
 }
 
-/// Brings the configuration's providers into the store, and disables those that it no longer
-/// names. `ids` are for audit rows, one a provider and one more for each that may go.
-///
-/// # Errors
-///
-/// [`ProviderError::Issuer`] and [`ProviderError::IssuerTaken`]: nothing was changed.
-pub fn sync_configured(
-    tx: &mut dyn Tx,
-    ring: &KeyRing,
-    configured: &[ConfiguredProvider],
-    now: Timestamp,
-    ids: &mut dyn FnMut() -> Uuid,
-) -> Result<(), ProviderError> {
-    let live = providers::list(tx)?;
-    for wanted in configured {
-        let found = live.iter().find(|row| row.provider == wanted.provider);
-        check_issuer(&live, wanted)?;
-        let Some(row) = merged(ring, wanted, found, now)? else {
-            continue;
-        };
-        let event = if found.is_some() {
-            providers::update(tx, &row)?;
-            "provider.changed"
-        } else {
-            providers::insert(tx, &row)?;
-            "provider.created"
-        };
-        record(tx, ids(), event, &row)?;
-    }
-    for row in live {
-        let named = configured
-            .iter()
-            .any(|wanted| wanted.provider == row.provider);
-        if row.source == ProviderSource::Config && row.enabled && !named {
-            let gone = StoredProvider {
-                enabled: false,
-                updated_at: now,
-                ..row
-            };
-            providers::update(tx, &gone)?;
-            record(tx, ids(), "provider.disabled", &gone)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_issuer(live: &[StoredProvider], wanted: &ConfiguredProvider) -> Result<(), ProviderError> {
-    for row in live {
-        // The demo's accounts are its own whatever its port.
-        let demo = wanted.kind == ProviderKind::Demo && row.kind == ProviderKind::Demo;
-        if row.provider == wanted.provider && row.issuer != wanted.issuer && !demo {
-            return Err(ProviderError::Issuer {
-                provider: row.provider.clone(),
-                issuer: row.issuer.clone(),
-            });
-        }
-        if row.provider != wanted.provider && row.issuer == wanted.issuer {
-            return Err(ProviderError::IssuerTaken {
-                provider: row.provider.clone(),
-                issuer: row.issuer.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The row as it shall be; `None` when it is so already.
-fn merged(
-    ring: &KeyRing,
-    wanted: &ConfiguredProvider,
-    found: Option<&StoredProvider>,
-    now: Timestamp,
-) -> Result<Option<StoredProvider>, ProviderError> {
-    let held = match found {
-        Some(row) => open_secret(ring, row).map_err(|source| ProviderError::Sealed {
-            provider: row.provider.clone(),
-            source,
-        })?,
-        None => None,
-    };
-    let same_secret = match (&held, &wanted.secret) {
-        (None, None) => true,
-        (Some(held), Some(wanted)) => {
-            constant_time_eq(held.expose().as_bytes(), wanted.expose().as_bytes())
-        }
-        _ => false,
-    };
-    let sealed_secret = match (found, &wanted.secret) {
-        (Some(row), _) if same_secret => row.sealed_secret.clone(),
-        (_, Some(secret)) => Some(seal_secret(ring, &wanted.provider, secret)?),
-        (_, None) => None,
-    };
-    let row = StoredProvider {
-        provider: wanted.provider.clone(),
-        kind: wanted.kind,
-        issuer: wanted.issuer.clone(),
-        name: wanted.name.clone(),
-        client_id: wanted.client_id.clone(),
-        sealed_secret,
-        settings: wanted.settings.clone(),
-        source: ProviderSource::Config,
-        enabled: true,
-        created_at: found.map_or(now, |row| row.created_at),
-        updated_at: found.map_or(now, |row| row.updated_at),
-    };
-    if found == Some(&row) {
-        return Ok(None);
-    }
-    Ok(Some(StoredProvider {
-        updated_at: now,
-        ..row
-    }))
-}
-
-fn record(
-    tx: &mut dyn Tx,
-    id: Uuid,
-    event: &'static str,
-    row: &StoredProvider,
-) -> Result<(), StoreError> {
-    audit::record(
-        tx,
-        &AuditEntry {
-            id,
-            at: row.updated_at,
-            actor: "system".to_owned(),
-            event,
-            organization: None,
-            target: Some(format!("provider:{}", row.provider)),
-            details: json!({ "kind": row.kind, "issuer": row.issuer }),
-        },
-    )
+/// The demo provider lets anybody be anybody: a row of it counts only where it runs.
+fn runs(authority: &Authority, stored: &StoredProvider) -> bool {
+    stored.kind != ProviderKind::Demo || authority.config.demo_provider
 }

@@ -8,4 +8,4 @@ mod plan;
 pub mod uri;
 
 pub use document::AppDocument;
-pub use plan::{AppAction, AppApplied, AppPlan, AppView, FieldChange, changes};
+pub use plan::{AppAction, AppApplied, AppPlan, AppView, FieldChange, changes, differences};

@@ -35,7 +35,11 @@ pub struct FieldChange {
 
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} -> {}", self.field, self.before, self.after)
+        match (&self.before, &self.after) {
+            (Value::Null, after) => write!(f, "{}: {after}", self.field),
+            (before, Value::Null) => write!(f, "{}: {before} -> none", self.field),
+            (before, after) => write!(f, "{}: {before} -> {after}", self.field),
+        }
     }
 }
 
@@ -105,8 +109,11 @@ fn fields(spec: &AppSpec) -> Map<String, Value> {
 
 /// What differs between two registrations, by field.
 pub fn changes(before: Option<&AppSpec>, after: &AppSpec) -> Vec<FieldChange> {
-    let before = before.map(fields).unwrap_or_default();
-    let after = fields(after);
+    differences(&before.map(fields).unwrap_or_default(), &fields(after))
+}
+
+/// What differs between two declarations, by field.
+pub fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<FieldChange> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let value =
         |fields: &Map<String, Value>, name: &str| fields.get(name).cloned().unwrap_or(Value::Null);
@@ -114,8 +121,8 @@ pub fn changes(before: Option<&AppSpec>, after: &AppSpec) -> Vec<FieldChange> {
         .into_iter()
         .map(|name| FieldChange {
             field: name.clone(),
-            before: value(&before, name),
-            after: value(&after, name),
+            before: value(before, name),
+            after: value(after, name),
         })
         .filter(|change| change.before != change.after)
         .collect()

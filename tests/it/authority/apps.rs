@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use doorward::authority::app::{Authority, StartError};
-use doorward::authority::apps::AppsError;
+use doorward::authority::apps::{AppsError, standings};
 use doorward::authority::config::Config;
+use doorward::authority::credentials::Doer;
 use doorward::authority::init::initialize;
 use doorward::domain::app::ClientSource;
 use doorward::runtime::config::Environment;
@@ -74,6 +75,11 @@ async fn an_app_is_planned_applied_and_shown(app: TestApp) {
         "client_secret_basic"
     );
     assert!(!shown.body.to_string().contains("dwc_"));
+
+    let listed = app.get("/v1/clients").by(operator).send().await.expect(200);
+    let items = listed.body["items"].as_array().unwrap();
+    let board = items.iter().find(|item| item["client_id"] == "board");
+    assert_eq!(board.unwrap()["source"], "api");
 
     // The document that is shown is one that can be put.
     let again = app
@@ -331,7 +337,15 @@ async fn apps_of_the_configuration_are_taken_up_at_each_start() {
     assert!(both[1].expires_at.is_some());
     drop(rotated);
     let left = installation.start("").unwrap();
-    assert_eq!(found(&left, "board").0.client.identifier.as_str(), "board");
+    let (app, _) = found(&left, "board");
+    assert_eq!(app.client.identifier.as_str(), "board");
+    let doer = Doer::Host("test".to_owned());
+    let standings = standings(&left, &doer, vec![app.client.id]).await.unwrap();
+    let drift = "the configuration does not name it any more".to_owned();
+    assert_eq!(
+        standings[&app.client.id],
+        (ClientSource::Config, Some(drift))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

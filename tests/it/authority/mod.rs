@@ -35,4 +35,5 @@ mod manifest_http;
 mod manifests;
 mod members;
 mod organizations;
+mod providers;
 mod users;

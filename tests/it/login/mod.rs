@@ -29,6 +29,7 @@ mod groups;
 mod id_tokens;
 mod profiles;
 mod provider_tokens;
+mod providers;
 mod real;
 mod upstream;
 mod world;

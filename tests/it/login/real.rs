@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward::authority::login::{ConfiguredProvider, LoginRequest};
 use doorward::domain::Secret;
-use doorward::domain::provider::{ProviderKind, ProviderSettings};
+use doorward::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -82,13 +82,15 @@ impl Process {
 
     async fn app(&self) -> TestApp {
         let provider = ConfiguredProvider {
-            provider: "real".to_owned(),
-            kind: ProviderKind::Oidc,
-            issuer: self.issuer.clone(),
-            name: "Real".to_owned(),
-            client_id: CLIENT_ID.to_owned(),
+            spec: ProviderSpec {
+                provider: "real".parse().unwrap(),
+                kind: ProviderKind::Oidc,
+                issuer: self.issuer.clone(),
+                name: "Real".to_owned(),
+                client_id: CLIENT_ID.to_owned(),
+                settings: ProviderSettings::default(),
+            },
             secret: Some(Secret::new(CLIENT_SECRET.to_owned())),
-            settings: ProviderSettings::default(),
         };
         let host = self
             .issuer

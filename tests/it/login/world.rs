@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorward::authority::login::{self, ConfiguredProvider, LoginRequest};
-use doorward::domain::provider::{ProviderKind, ProviderSettings};
+use doorward::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
 use doorward::domain::user::User;
 use doorward::domain::{Secret, UserId};
 use doorward::runtime::Clock;
@@ -182,12 +182,14 @@ pub fn configured(
     settings: ProviderSettings,
 ) -> ConfiguredProvider {
     ConfiguredProvider {
-        provider: name.to_owned(),
-        kind,
-        issuer: upstream.issuer.clone(),
-        name: name.to_owned(),
-        client_id: CLIENT_ID.to_owned(),
+        spec: ProviderSpec {
+            provider: name.parse().unwrap(),
+            kind,
+            issuer: upstream.issuer.clone(),
+            name: name.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            settings,
+        },
         secret: Some(Secret::new(CLIENT_SECRET.to_owned())),
-        settings,
     }
 }

@@ -26,7 +26,7 @@ use crate::protocol::credentials::{
 };
 use crate::protocol::organizations::{Page, PageQuery};
 use crate::protocol::problem::{Mistake, Problem};
-use crate::store::clients::{Client, ClientState};
+use crate::store::clients::Client;
 
 use super::uncached::Uncached;
 
@@ -46,12 +46,26 @@ async fn list(
     let doer = Doer::Actor(cx.actor);
     let found = clients::page(&cx.authority, &doer, after, i64::from(limit)).await?;
     let full = found.len() == usize::from(limit);
+    let of_apps = found
+        .iter()
+        .filter(|client| client.kind == ClientKind::App)
+        .map(|client| client.id)
+        .collect();
+    let mut standings = apps::standings(&cx.authority, &doer, of_apps).await?;
+    let standing = |client: &Client| {
+        let (source, drift) = standings.remove(&client.id).unzip();
+        ClientView {
+            source,
+            drift: drift.flatten(),
+            ..view(client)
+        }
+    };
     Ok(Show(Page {
         next: found
             .last()
             .filter(|_| full)
             .map(|last| last.id.to_string()),
-        items: found.iter().map(view).collect(),
+        items: found.iter().map(standing).collect(),
     }))
 }
 
@@ -66,17 +80,11 @@ async fn create(cx: RequestContext, Json(body): Json<CreateClient>) -> Result<Re
 async fn show(cx: RequestContext, Path(client): Path<String>) -> Result<Show<AppView>, HttpError> {
     let client: ClientIdentifier = parse_text(&client)?;
     let app = apps::show(&cx.authority, &Doer::Actor(cx.actor), client).await?;
-    let declared = &cx.authority.config.clients;
-    let drift = app.source == ClientSource::Config
-        && app.client.state == ClientState::Active
-        && !declared
-            .iter()
-            .any(|one| one.spec.identifier == app.client.identifier);
     Ok(Show(AppView {
         client_id: app.client.identifier.clone(),
         state: app.client.state.as_str().to_owned(),
         source: app.source,
-        drift: drift.then(|| "the configuration does not name it any more".to_owned()),
+        drift: apps::drift(&app, &cx.authority.config.clients),
         created_at: app.client.created_at,
         expires_at: app.expires_at,
         registration: AppDocument::from(&app.spec()),
@@ -202,6 +210,8 @@ fn view(client: &Client) -> ClientView {
         service,
         scope: client.scopes.to_string(),
         state: client.state.as_str().to_owned(),
+        source: None,
+        drift: None,
         created_at: client.created_at,
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn follow(
     else {
         return refuse("a form with one `logout_token` is wanted");
     };
-    let provider = match Provider::find(&authority, &slug).await {
+    let provider = match Provider::known(&authority, &slug).await {
         Ok(Some(provider)) => provider,
         Ok(None) => return refuse("no such provider"),
         Err(error) => {

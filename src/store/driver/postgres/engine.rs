@@ -344,6 +344,10 @@ impl Tx for PostgresTx<'_> {
                 "SELECT 1 FROM oauth_clients WHERE id = ?1 FOR NO KEY UPDATE",
                 id.into(),
             ),
+            Lock::Providers => (
+                "SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended(?1, 0))) AS locked",
+                "identity providers".into(),
+            ),
             Lock::User(id) => (
                 "SELECT 1 FROM users WHERE id = ?1 FOR NO KEY UPDATE",
                 id.into(),
