@@ -70,7 +70,7 @@ browser_tests() {
     export CHROMIUM
     note "pages in Chromium; pictures in target/screenshots"
     cargo build --locked --bin doorward --example page_gallery >&2
-    (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs >&2)
+    (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs consent.test.mjs >&2)
 }
 [ $# -gt 0 ] || browser_tests
 

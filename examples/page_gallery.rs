@@ -198,6 +198,7 @@ fn scopes() -> Vec<ScopeLine> {
     let line = |scope: &str, description: Option<&str>, granted| ScopeLine {
         scope: scope.to_owned(),
         description: description.map(str::to_owned),
+        more: 0,
         granted,
     };
     vec![

@@ -17,10 +17,10 @@ use crate::store::accounts::{self, Account};
 use crate::store::audit;
 use crate::store::organizations::Shown;
 use crate::store::providers::{self, StoredProvider};
+use crate::store::scopes::{self, Meaning};
 use crate::store::sessions::{self, Session};
 use crate::store::{
-    Lock, StoreError, Tx, apps, clients, consents, grants, members, organizations, roles, scopes,
-    users,
+    Lock, StoreError, Tx, apps, clients, consents, grants, members, organizations, roles, users,
 };
 
 use super::app::{Authority, mint_uuid};
@@ -76,7 +76,7 @@ pub struct ConnectedApp {
     /// Its logo.
     pub logo_uri: Option<String>,
     /// What it may do, with what that means in the words of services.
-    pub scopes: Vec<(Scope, Vec<String>)>,
+    pub scopes: Vec<(Scope, Meaning)>,
     /// Since when.
     pub since: Timestamp,
     /// When a token was last issued to it, if it holds a grant.
@@ -165,10 +165,10 @@ fn connected(
 }
 
 /// Scopes, with what they mean in the words of services.
-pub fn explained(tx: &mut dyn Tx, scope: &Scopes) -> Result<Vec<(Scope, Vec<String>)>, StoreError> {
+pub fn explained(tx: &mut dyn Tx, scope: &Scopes) -> Result<Vec<(Scope, Meaning)>, StoreError> {
     scope
         .iter()
-        .map(|scope| Ok((scope.clone(), scopes::descriptions(tx, scope)?)))
+        .map(|scope| Ok((scope.clone(), scopes::meaning(tx, scope)?)))
         .collect()
 }
 

@@ -1,11 +1,13 @@
 //! Consent: what a third party's app is allowed, by the person whom it concerns.
 
+use crate::authority::account::explained;
 use crate::authority::app::Authority;
-use crate::domain::Scopes;
 use crate::domain::organization::Organization;
 use crate::domain::user::User;
+use crate::domain::{Scope, Scopes};
 use crate::protocol::oauth::authorize::{AuthorizeError, AuthorizeErrorCode};
 use crate::store::apps::App;
+use crate::store::scopes::Meaning;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, organizations, users};
 
@@ -21,8 +23,8 @@ pub struct Question {
     pub user: User,
     /// In which session: the answer must come from there.
     pub session: Session,
-    /// What the app asks for.
-    pub scope: Scopes,
+    /// What the app asks for, with what that means in the words of services.
+    pub scope: Vec<(Scope, Meaning)>,
     /// What it was allowed before.
     pub agreed: Scopes,
     /// The organization that its tokens are bound to.
@@ -66,14 +68,16 @@ pub async fn question(
     };
     let switch_account = switch_account(authority, &known, &interaction)?;
     let (user, organization) = (ready.session.user_id, ready.organization);
-    let (user, organization) = authority
+    let asked = ready.scope.clone();
+    let (user, organization, scope) = authority
         .store
         .read::<_, StoreError>(move |tx| {
             let organization = match organization {
                 Some(id) => organizations::find(tx, id)?,
                 None => None,
             };
-            Ok((users::find(tx, user)?, organization))
+            let scope = explained(tx, &asked)?;
+            Ok((users::find(tx, user)?, organization, scope))
         })
         .await?;
     let Some(user) = user else {
@@ -84,7 +88,7 @@ pub async fn question(
         app: known.app,
         user,
         session: ready.session,
-        scope: ready.scope,
+        scope,
         agreed: ready.agreed,
         organization,
         redirect_uri: interaction.request.redirect_uri,

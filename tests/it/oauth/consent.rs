@@ -213,3 +213,45 @@ async fn a_yes_for_one_organization_covers_no_other_and_no_unbound_token() {
     asked(&world, &ada, &[("organization", "globex")]).await;
     asked(&world, &ada, &[]).await;
 }
+
+/// A service whose scopes say something, and something of many words.
+const LEDGER: &str = r#"{
+  "service": "ledger",
+  "permissions": {
+    "entry": { "read": "See every entry", "write": { "description": "Write entries" } },
+    "a": { "a": "A", "b": "B", "c": "C", "d": "D", "e": "E", "f": "F", "g": "G", "h": "H", "i": "I" }
+  },
+  "roles": {},
+  "scopes": { "ledger:use": ["entry:*"], "ledger:all": ["a:*", "entry:*"] }
+}"#;
+
+#[tokio::test]
+async fn people_read_what_a_services_scope_allows_in_the_services_words() {
+    let (world, ada) = start().await;
+    world.app.sync(LEDGER).await;
+    let mut reader = app("reader");
+    reader.first_party = false;
+    reader.redirect_uris = vec![CALLBACK.to_owned()];
+    reader.client.scopes = "openid ledger:use ledger:all unknown:scope"
+        .split(' ')
+        .map(|scope| scope.parse().unwrap())
+        .collect();
+    world.register(reader).await;
+    let client = ("client_id", "reader");
+    let asked = async |scope: &str, locales: &str| {
+        let other = [client, ("scope", scope), ("ui_locales", locales)];
+        let path = world.authorize(Some(&ada), &other).await;
+        let path = path.location().to_owned();
+        world.visit(Some(&ada), &path).await.page(200).to_owned()
+    };
+    let page = asked("openid ledger:use", "en").await;
+    assert!(page.contains("Know that it is you"), "{page}");
+    assert!(page.contains("See every entry · Write entries"), "{page}");
+    // What is not told is counted, and what nobody declares is told by its name.
+    let page = asked("openid ledger:all unknown:scope", "de").await;
+    assert!(
+        page.contains("A · B · C · D · E · F · G · H · und 3 weitere"),
+        "{page}"
+    );
+    assert!(page.contains("<li>unknown:scope</li>"), "{page}");
+}

@@ -43,6 +43,7 @@ fn pages(name: &str, locale: Locale) -> Vec<Html> {
         vec![ScopeLine {
             scope: text(),
             description: None,
+            more: 0,
             granted: true,
         }]
     };

@@ -87,15 +87,7 @@ fn page(visitor: &Visitor, question: Question, sealed: &str) -> ConsentPage {
             unverified,
         },
         account: account_card(question.user),
-        scopes: question
-            .scope
-            .iter()
-            .map(|scope| ScopeLine {
-                granted: question.agreed.contains(scope.as_str()),
-                scope: scope.as_str().to_owned(),
-                description: None,
-            })
-            .collect(),
+        scopes: ScopeLine::of(question.scope, &question.agreed),
         organization: question
             .organization
             .map(|organization| organization.name.to_string()),

@@ -1,5 +1,7 @@
 //! The page on which people see and manage what is theirs.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use crate::authority::brand::Brand;
@@ -172,7 +174,7 @@ impl View<'_> {
         )
     }
 
-    fn scope_text<'s>(&self, line: &'s ScopeLine) -> &'s str {
+    fn scope_text<'s>(&self, line: &'s ScopeLine) -> Cow<'s, str> {
         scope_text(self.frame.words, line)
     }
 

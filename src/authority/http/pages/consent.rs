@@ -1,8 +1,12 @@
 //! The page on which people allow an app to act for them.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use crate::authority::brand::Brand;
+use crate::domain::{Scope, Scopes};
+use crate::store::scopes::Meaning;
 
 use super::frame::Frame;
 use super::html::Html;
@@ -67,8 +71,25 @@ pub struct ScopeLine {
     pub scope: String,
     /// What its service says that it allows. Scopes of the standards have texts here.
     pub description: Option<String>,
+    /// How much it allows beside.
+    pub more: u64,
     /// Whether it was allowed before.
     pub granted: bool,
+}
+
+impl ScopeLine {
+    /// Scopes with what they mean; `granted` are those that were allowed before.
+    pub fn of(explained: Vec<(Scope, Meaning)>, granted: &Scopes) -> Vec<Self> {
+        explained
+            .into_iter()
+            .map(|(scope, meaning)| Self {
+                description: (!meaning.told.is_empty()).then(|| meaning.told.join(" · ")),
+                more: meaning.more,
+                granted: granted.contains(scope.as_str()),
+                scope: scope.as_str().to_owned(),
+            })
+            .collect()
+    }
 }
 
 #[derive(Template)]
@@ -93,21 +114,29 @@ impl View<'_> {
         }
     }
 
-    fn scope_text<'s>(&self, line: &'s ScopeLine) -> &'s str {
+    fn scope_text<'s>(&self, line: &'s ScopeLine) -> Cow<'s, str> {
         scope_text(self.frame.words, line)
     }
 }
 
 /// What a scope allows, for people: a text of ours, its service's, or its name.
-pub(super) fn scope_text<'s>(words: &Words, line: &'s ScopeLine) -> &'s str {
-    match line.scope.as_str() {
-        "openid" => words.scope_openid.as_str(),
-        "profile" => words.scope_profile.as_str(),
-        "email" => words.scope_email.as_str(),
-        "offline_access" => words.scope_offline.as_str(),
-        "doorward:organizations" => words.scope_organizations.as_str(),
-        scope => line.description.as_deref().unwrap_or(scope),
-    }
+pub(super) fn scope_text<'s>(words: &Words, line: &'s ScopeLine) -> Cow<'s, str> {
+    let own = match line.scope.as_str() {
+        "openid" => words.scope_openid,
+        "profile" => words.scope_profile,
+        "email" => words.scope_email,
+        "offline_access" => words.scope_offline,
+        "doorward:organizations" => words.scope_organizations,
+        scope => {
+            let text = line.description.as_deref().unwrap_or(scope);
+            // What is left out is said: nobody shall allow more than they read.
+            return match line.more {
+                0 => Cow::Borrowed(text),
+                more => format!("{text} · {}", words.scope_more.count(more)).into(),
+            };
+        }
+    };
+    Cow::Borrowed(own.as_str())
 }
 
 impl ConsentPage {

@@ -1,5 +1,7 @@
 //! The page on which people let a device sign in: a television, a command (RFC 8628 §3.3).
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use crate::authority::brand::Brand;
@@ -70,7 +72,7 @@ impl View<'_> {
         }
     }
 
-    fn scope_text<'s>(&self, line: &'s ScopeLine) -> &'s str {
+    fn scope_text<'s>(&self, line: &'s ScopeLine) -> Cow<'s, str> {
         scope_text(self.frame.words, line)
     }
 

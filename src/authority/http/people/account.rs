@@ -13,16 +13,18 @@ use crate::authority::app::Authority;
 use crate::authority::http::pages::account::{
     AccountDone, AppLine, LinkedProvider, OrganizationLine, SessionLine,
 };
+use crate::authority::http::pages::consent::ScopeLine;
 use crate::authority::http::pages::form::Fields;
 use crate::authority::http::pages::sign_in::ProviderChoice;
 use crate::authority::http::pages::{AccountPage, ErrorKind};
 use crate::authority::login::{self, LoginPurpose, LoginRequest};
+use crate::domain::Scopes;
 use crate::domain::provider::ProviderKind;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
 
 use super::signed_out;
-use super::visitor::{Visitor, card, scope_lines, see_other, see_other_with};
+use super::visitor::{Visitor, card, see_other, see_other_with};
 
 /// The page's path.
 pub(super) const PATH: &str = "/account";
@@ -154,7 +156,7 @@ fn app_line(app: ConnectedApp) -> AppLine {
         client_id: app.client,
         name: app.name,
         logo_uri: app.logo_uri,
-        scopes: scope_lines(app.scopes),
+        scopes: ScopeLine::of(app.scopes, &Scopes::default()),
         since: app.since,
         last_used_at: app.last_used_at,
     }

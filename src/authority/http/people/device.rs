@@ -12,18 +12,18 @@ use serde::{Deserialize, Serialize};
 use crate::authority::account;
 use crate::authority::app::Authority;
 use crate::authority::attempts::{self, USER_CODE};
-use crate::authority::http::pages::consent::AppCard;
+use crate::authority::http::pages::consent::{AppCard, ScopeLine};
 use crate::authority::http::pages::device::DeviceError;
 use crate::authority::http::pages::form::Fields;
 use crate::authority::http::pages::{DevicePage, ErrorKind};
 use crate::authority::oauth::device::{self, DEVICE_PAGE, Waiting};
-use crate::domain::SessionId;
 use crate::domain::app::ClientSource;
+use crate::domain::{Scopes, SessionId};
 use crate::protocol::oauth::device::UserCode;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, users};
 
-use super::visitor::{Visitor, card, scope_lines};
+use super::visitor::{Visitor, card};
 
 /// What a code is sealed for, between the page that shows the device and the decision.
 const PURPOSE: &str = "device-decision";
@@ -147,7 +147,7 @@ async fn confirm(
             unverified,
         }),
         account: card(&user),
-        scopes: scope_lines(scopes),
+        scopes: ScopeLine::of(scopes, &Scopes::default()),
     };
     Ok(visitor.show(page.render(visitor.locale, &authority.config.brand)))
 }

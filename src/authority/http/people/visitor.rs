@@ -12,11 +12,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::authority::account::AccountError;
 use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
-use crate::authority::http::pages::consent::{AccountCard, ScopeLine};
+use crate::authority::http::pages::consent::AccountCard;
 use crate::authority::http::pages::form::{Fields, FormError, Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::{ErrorKind, ErrorPage, Html, Locale, respond};
 use crate::authority::login::{self, LoginRequest};
-use crate::domain::Scope;
 use crate::domain::user::User;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
@@ -172,18 +171,6 @@ pub(super) fn card(user: &User) -> AccountCard {
         email: Some(user.email.clone()),
         avatar_url: user.avatar_url.clone(),
     }
-}
-
-/// Scopes as pages show them, none of them granted before.
-pub(super) fn scope_lines(explained: Vec<(Scope, Vec<String>)>) -> Vec<ScopeLine> {
-    explained
-        .into_iter()
-        .map(|(scope, meanings)| ScopeLine {
-            scope: scope.as_str().to_owned(),
-            description: (!meanings.is_empty()).then(|| meanings.join(" · ")),
-            granted: false,
-        })
-        .collect()
 }
 
 /// 303 to a path of ours.

@@ -49,6 +49,7 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     scope_email: Text("Ihre E-Mail-Adresse sehen"),
     scope_offline: Text("Den Zugriff behalten, auch wenn Sie nicht da sind"),
     scope_organizations: Text("Ihre Organisationen sehen und verwalten"),
+    scope_more: Text("und {} weitere"),
     for_developers: Text("Für Entwicklerinnen und Entwickler"),
     request_id: Text("Anfrage"),
     error_code: Text("Code"),

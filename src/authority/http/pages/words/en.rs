@@ -45,6 +45,7 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     scope_email: Text("See your e-mail address"),
     scope_offline: Text("Keep the access while you are away"),
     scope_organizations: Text("See and manage your organizations"),
+    scope_more: Text("and {} more"),
     for_developers: Text("For developers"),
     request_id: Text("Request"),
     error_code: Text("Code"),

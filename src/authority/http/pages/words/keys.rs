@@ -59,6 +59,7 @@ keys! {
     scope_email,
     scope_offline,
     scope_organizations,
+    scope_more,
     for_developers,
     request_id,
     error_code,
