@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use tower::Service;
 
 use crate::domain::Secret;
+use crate::protocol::host::host_and_port;
 use crate::runtime::chain;
 
 use super::address::is_public;
@@ -358,13 +359,15 @@ impl Outbound {
         if authority.as_str().contains('@') {
             return Err(OutboundError::Url("it names a user"));
         }
-        let host = bare(authority.host());
+        let (host, port) =
+            host_and_port(authority).ok_or(OutboundError::Url("its port is none"))?;
+        let host = bare(host);
         let default_port = match uri.scheme_str() {
             Some("https") => 443,
             Some("http") => 80,
             _ => return Err(OutboundError::Url("its scheme is not `https`")),
         };
-        let port = Some(authority.port_u16().unwrap_or(default_port));
+        let port = Some(port.unwrap_or(default_port));
         let allowed = self
             .config
             .allow_hosts

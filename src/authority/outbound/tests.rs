@@ -91,6 +91,9 @@ fn a_url_without_tls_or_with_a_private_address_is_refused_unless_its_host_is_all
         "http://127.0.0.1:9001/",
         "ftp://idp.internal/",
         "https://user@idp.example/",
+        "https://idp.example:0/",
+        "https://idp.example:99999/",
+        "https://idp.example:+443/",
         "https://user:pw@127.0.0.1:9000/",
         "https://idp.example/#x",
     ] {

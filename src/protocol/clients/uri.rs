@@ -3,6 +3,7 @@
 use http::Uri;
 
 use crate::domain::app::ApplicationType;
+use crate::protocol::host::host_and_port;
 
 /// The longest URI.
 pub const MAX_URI_LEN: usize = 2000;
@@ -73,16 +74,8 @@ fn host(text: &str) -> Result<(String, Uri), UriError> {
     if authority.as_str().contains('@') {
         return Err(UriError::User);
     }
-    let host = authority.host().to_ascii_lowercase();
-    // A port that is empty or out of range, and a host that is none, are read differently by others.
-    let spelled = match authority.port() {
-        Some(port) if port.as_u16() != 0 => format!("{}:{}", authority.host(), port.as_str()),
-        Some(_) => return Err(UriError::Form),
-        None => authority.host().to_owned(),
-    };
-    if host.is_empty() || spelled != authority.as_str() {
-        return Err(UriError::Form);
-    }
+    let (host, _) = host_and_port(authority).ok_or(UriError::Form)?;
+    let host = host.to_ascii_lowercase();
     let climbs = |segment: &str| {
         let plain = segment.to_ascii_lowercase().replace("%2e", ".");
         plain == "." || plain == ".."
@@ -216,6 +209,7 @@ mod tests {
             ("", UriError::Form),
             ("/callback", UriError::Form),
             ("app.example/callback", UriError::Form),
+            ("https://app.example:+443/callback", UriError::Form),
             ("http://app.example/callback", UriError::Plain),
             ("http://127.0.0.1.evil.test/", UriError::Plain),
             ("http://127.0.0.2/", UriError::Plain),

@@ -3,6 +3,8 @@
 use http::Uri;
 use serde::Deserialize;
 
+use crate::protocol::host::host_and_port;
+
 /// The `typ` header of a proof.
 pub const DPOP_TYPE: &str = "dpop+jwt";
 /// The header that carries a proof, and the authentication scheme of tokens bound to a key.
@@ -41,18 +43,19 @@ pub fn names_url(htu: &str, url: &str) -> bool {
 fn normalized(text: &str) -> Option<(String, String, u16, String)> {
     let uri: Uri = text.split(['?', '#']).next()?.parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let host = uri.host()?.to_ascii_lowercase();
-    // A user in front of the host is nobody's business here.
-    if uri.authority()?.as_str().contains('@') {
-        return None;
-    }
-    let port = match (uri.port_u16(), scheme.as_str()) {
+    let (host, port) = host_and_port(uri.authority()?)?;
+    let port = match (port, scheme.as_str()) {
         (Some(port), _) => port,
         (None, "https") => 443,
         (None, "http") => 80,
         _ => return None,
     };
-    Some((scheme, host, port, uri.path().to_owned()))
+    Some((
+        scheme,
+        host.to_ascii_lowercase(),
+        port,
+        uri.path().to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -76,6 +79,9 @@ mod tests {
             "",
             "http://id.example/oauth2/token",
             "https://id.example:444/oauth2/token",
+            "https://id.example:/oauth2/token",
+            "https://id.example:65979/oauth2/token",
+            "https://id.example:+443/oauth2/token",
             "https://id.example/oauth2/token/",
             "https://id.example.evil/oauth2/token",
             "https://id.example@evil/oauth2/token",
