@@ -12,6 +12,7 @@
 
 mod authority;
 mod conformance;
+mod fuzz;
 mod hardening;
 mod interop;
 mod login;
