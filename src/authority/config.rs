@@ -18,6 +18,7 @@ use super::brand::Brand;
 use super::login::ConfiguredProvider;
 use super::outbound::OutboundConfig;
 use super::providers::read_providers;
+use super::resource_servers::ResourceServers;
 
 /// Prefix of the environment variables.
 pub const VARIABLES: &str = "DOORWARD_AUTHORITY";
@@ -44,6 +45,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Who else its access tokens may be for (RFC 8707 `resource`).
     pub resources: Vec<String>,
+    /// Which of them are whose: a service may ask about the tokens for its own.
+    pub resource_servers: ResourceServers,
     /// How long what it issues lives.
     pub lifetimes: Lifetimes,
     /// How long a signing key signs before the next one does.
@@ -147,6 +150,7 @@ impl Config {
                 path: data.join("doorward.db"),
             },
             resources: Vec::new(),
+            resource_servers: ResourceServers::default(),
             lifetimes: Lifetimes::default(),
             rotate_keys_every: ROTATE_KEYS_EVERY,
             outbound: OutboundConfig::default(),
@@ -172,10 +176,14 @@ impl Config {
         let issuer = reader.or("issuer", defaults.issuer);
         let listen = reader.list("listen");
         let key_file = reader.path("key_file").unwrap_or(defaults.key_file);
-        let resources = reader
-            .list::<Issuer>("resources")
+        let further = reader.list::<Issuer>("resources");
+        let resource_servers = reader.section("services", |services| {
+            ResourceServers::read(services, &issuer)
+        });
+        let resources = further
             .into_iter()
             .map(|Issuer(url)| url)
+            .chain(resource_servers.resources().cloned())
             .collect();
         let store = reader.section("store", |store| read_store(store, defaults.store));
         let lifetimes = reader.section("lifetimes", read_lifetimes);
@@ -201,6 +209,7 @@ impl Config {
             key_file,
             store,
             resources,
+            resource_servers,
             lifetimes,
             rotate_keys_every,
             outbound,
@@ -394,6 +403,36 @@ mod tests {
             "store.mysql: ",
         ] {
             assert!(error.contains(key), "{key} is missing in {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_service_owns_gets_tokens_and_has_one_owner_who_is_not_the_authority() {
+        let config = load(
+            "data = '/d'\nresources = ['https://a.example']\n[services.billing]\n\
+             resources = ['https://billing.example', 'https://b.example']\n[services.other]",
+        )
+        .unwrap();
+        let wanted = [
+            "https://a.example",
+            "https://b.example",
+            "https://billing.example",
+        ];
+        assert_eq!(config.resources, wanted);
+        let error = load(
+            "data = '/d'\nissuer = 'https://id.example'\n\
+             [services.a]\nresources = ['https://x.example', 'https://id.example', 'x']\n\
+             [services.b]\nresources = ['https://x.example']\n[services.'no name']",
+        )
+        .unwrap_err()
+        .to_string();
+        for part in [
+            "services.a.resources: `https://id.example`",
+            "`x` is not",
+            "services.b.resources: `https://x.example` is service `a`",
+            "services.no name: ",
+        ] {
+            assert!(error.contains(part), "{part} is missing in {error}");
         }
     }
 

@@ -24,6 +24,7 @@ pub mod oauth;
 pub mod organizations;
 pub mod outbound;
 pub mod providers;
+pub mod resource_servers;
 pub mod revocation;
 pub mod sealer;
 pub mod users;

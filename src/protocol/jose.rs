@@ -46,6 +46,16 @@ impl Audience {
             Self::Many(many) => many.iter().any(|one| one == audience),
         }
     }
+
+    /// Everybody it is meant for.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
 }
 
 /// The claims of an access token (RFC 9068 §2.2). Ids only: roles are resolved where they are

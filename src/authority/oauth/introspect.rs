@@ -1,9 +1,11 @@
-//! What a token is (RFC 7662), for those whom it concerns: the client that has it, the service it is
-//! for, and operators. Everybody else learns that it is not active, whether or not it is.
+//! What a token is (RFC 7662), for those whom it concerns: the client that has it, the service that
+//! owns what it is for, and operators. Everybody else learns that it is not active, whether or not it
+//! is.
 
 use crate::authority::app::Authority;
 use crate::authority::credentials::AuthError;
 use crate::authority::credentials::authenticate::standing;
+use crate::authority::resource_servers::ResourceServers;
 use crate::crypto::digest::token_digest;
 use crate::domain::{ClientKind, PlainToken, Timestamp, TokenDigest};
 use crate::protocol::jose::{AccessTokenClaims, Audience};
@@ -46,7 +48,7 @@ pub async fn introspect(
     let Some(claims) = verified(authority, &query.token, now) else {
         return Ok(Introspection::default());
     };
-    if !concerns(&asking.client, &claims, &issuer) {
+    if !concerns(&authority.config.resource_servers, &asking.client, &claims) {
         return Ok(Introspection::default());
     }
     let told = authority
@@ -77,12 +79,11 @@ pub(super) fn verified(
         .ok()
 }
 
-fn concerns(asking: &Client, claims: &AccessTokenClaims, issuer: &str) -> bool {
+fn concerns(servers: &ResourceServers, asking: &Client, claims: &AccessTokenClaims) -> bool {
     claims.client_id == asking.identifier
-        || match asking.kind {
+        || match &asking.kind {
             ClientKind::Operator => true,
-            // Its audience is a service's URL, not this authority's own.
-            ClientKind::Service(_) => !claims.aud.names(issuer),
+            ClientKind::Service(service) => servers.is_for(service, &claims.aud),
             ClientKind::Sidecar | ClientKind::App => false,
         }
 }

@@ -273,7 +273,7 @@ pub fn prepare(home: &Path, setup: &Setup) -> Running {
         "authority.toml",
         &format!(
             "data = '{}'\nissuer = '{issuer}'\nlisten = ['127.0.0.1:{}']\n\
-             resources = ['{RESOURCE}']\n{store}\
+             {store}[services.api]\nresources = ['{RESOURCE}']\n\
              [outbound]\nallow_hosts = ['127.0.0.1']\n\
              [providers.npm]\nkind = 'oidc'\nissuer = {}\nclient_id = 'doorward'\n\
              client_secret_file = '{}'\nkeep_tokens = true\nscopes = ['openid', 'profile', 'email']\n",

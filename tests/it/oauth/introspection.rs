@@ -1,13 +1,19 @@
 //! What a token is, and giving one back.
 
-use doorward::store::members;
-use serde_json::json;
+use doorward::authority::config::Config;
+use doorward::crypto::digest::token_digest;
+use doorward::domain::app::GrantType;
+use doorward::domain::{ClientId, ClientKind, PlainToken, Scopes};
+use doorward::store::clients::{Client, ClientState};
+use doorward::store::{StoreConfig, clients, members};
+use serde_json::{Value, json};
 
 use super::tokens::{
-    a_grant, agree, ask, code_for, confidential, expect_error, log_in, public, redeem, refresh,
-    status_of, text, write,
+    SECRET, a_grant, agree, an_app, ask, code_for, confidential, expect_error, log_in, public,
+    redeem, refresh, register, status_of, text, write,
 };
 use crate::support::app::TestApp;
+use crate::support::postgres;
 
 on_both_engines! {
     a_token_is_told_to_those_whom_it_concerns_and_to_nobody_else,
@@ -156,4 +162,120 @@ async fn tokens_bound_to_an_organization_end_with_the_membership(app: TestApp) {
     expect_error(refused, 400, "invalid_grant");
     let refused = redeem(&app, &board, &late).await;
     expect_error(refused, 400, "invalid_grant");
+}
+
+const BILLING_API: &str = "https://billing.example";
+const REPORTS_API: &str = "https://reports.example";
+const NOBODYS_API: &str = "https://api.example";
+
+fn two_resource_servers(config: &mut Config) {
+    for (service, url) in [("billing", BILLING_API), ("reports", REPORTS_API)] {
+        let service = service.parse().unwrap();
+        assert_eq!(config.resource_servers.add(url.to_owned(), &service), None);
+    }
+    config.resources = [BILLING_API, REPORTS_API, NOBODYS_API]
+        .map(str::to_owned)
+        .to_vec();
+}
+
+/// Stores a service's client, with the secret that apps have here.
+async fn a_service(app: &TestApp, service: &str) {
+    let now = app.authority.clock.now();
+    let client = Client {
+        id: ClientId::mint(now, app.entropy.id_bits()),
+        identifier: format!("{service}-service").parse().unwrap(),
+        name: service.to_owned(),
+        kind: ClientKind::Service(service.parse().unwrap()),
+        scopes: Scopes::parse("doorward:manifest").unwrap(),
+        state: ClientState::Active,
+        token_epoch: 0,
+        created_at: now,
+    };
+    let digest = token_digest(&PlainToken::presented(SECRET.to_owned()));
+    write(app, move |tx| clients::insert(tx, &client, Some(digest))).await;
+}
+
+/// What a service's client is told of a token.
+async fn told(app: &TestApp, service: &str, token: &str) -> Value {
+    let form = format!("token={token}&client_id={service}-service&client_secret={SECRET}");
+    let reply = app
+        .post("/oauth2/introspect")
+        .bytes("application/x-www-form-urlencoded", form);
+    reply.await.expect(200).body
+}
+
+async fn a_service_is_told_of_tokens_for_what_it_owns_and_of_no_others(store: Option<StoreConfig>) {
+    let app = TestApp::start_with(store, |config, _| two_resource_servers(config)).await;
+    for service in ["billing", "reports", "stranger"] {
+        a_service(&app, service).await;
+    }
+    let mut board = an_app(&app, "board");
+    board.resources = [BILLING_API, REPORTS_API, NOBODYS_API]
+        .map(str::to_owned)
+        .to_vec();
+    register(&app, &board).await;
+    let user = app.user("ada").await;
+    let session = log_in(&app, user).await;
+    let issuer = app.authority.config.issuer.to_string();
+    for (audience, who) in [
+        (BILLING_API, Some("billing")),
+        (REPORTS_API, Some("reports")),
+        (NOBODYS_API, None),
+        (issuer.as_str(), None),
+    ] {
+        let mut grant = a_grant(&app, &board, user, session, "board:read");
+        grant.resources = vec![audience.to_owned()];
+        let code = code_for(&app, grant).await;
+        let reply = redeem(&app, &board, &code).await.expect(200);
+        let token = text(&reply, "access_token");
+        for service in ["billing", "reports", "stranger"] {
+            let answer = told(&app, service, token).await;
+            if who == Some(service) {
+                assert_eq!(answer["active"], true, "{service} of {audience}");
+                assert_eq!(answer["aud"], audience);
+                assert_eq!(answer["sub"], user.to_string());
+            } else {
+                assert_eq!(
+                    answer,
+                    json!({ "active": false }),
+                    "{service} of {audience}"
+                );
+            }
+        }
+        let own = ask(
+            &app,
+            "/oauth2/introspect",
+            &board,
+            &format!("token={token}"),
+        )
+        .await;
+        assert_eq!(
+            own.expect(200).body["active"],
+            true,
+            "the app itself, of {audience}"
+        );
+    }
+    let mut worker = an_app(&app, "worker");
+    worker.grant_types = [GrantType::ClientCredentials].into_iter().collect();
+    register(&app, &worker).await;
+    let form = format!("grant_type=client_credentials&resource={BILLING_API}");
+    let reply = ask(&app, "/oauth2/token", &worker, &form).await.expect(200);
+    let token = text(&reply, "access_token");
+    assert_eq!(told(&app, "billing", token).await["sub"], "worker");
+    assert_eq!(
+        told(&app, "reports", token).await,
+        json!({ "active": false })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_sqlite_a_service_is_told_of_tokens_for_what_it_owns() {
+    a_service_is_told_of_tokens_for_what_it_owns_and_of_no_others(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_a_service_is_told_of_tokens_for_what_it_owns() {
+    if let Some(store) = postgres::database() {
+        a_service_is_told_of_tokens_for_what_it_owns_and_of_no_others(Some(store)).await;
+    }
 }
