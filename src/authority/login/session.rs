@@ -66,13 +66,18 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut found = headers
         .get_all(COOKIE_HEADER)
         .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value);
+        .flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        });
     let first = found.next()?;
-    (found.next().is_none() && !first.is_empty()).then_some(first)
+    if found.next().is_some() || !first.iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
+    std::str::from_utf8(first)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -90,6 +95,16 @@ mod tests {
         assert_eq!(cookie(&headers, "b"), Some("2"));
         assert_eq!(cookie(&headers, "empty"), None);
         headers.append("cookie", HeaderValue::from_static("b=3"));
+        assert_eq!(cookie(&headers, "b"), None);
+    }
+
+    #[test]
+    fn a_cookie_that_nobody_can_read_is_one_of_several_all_the_same() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", HeaderValue::from_static("a=1"));
+        headers.append("cookie", HeaderValue::from_bytes(b"a=\xf4").unwrap());
+        headers.append("cookie", HeaderValue::from_bytes(b"b=\xf4").unwrap());
+        assert_eq!(cookie(&headers, "a"), None);
         assert_eq!(cookie(&headers, "b"), None);
     }
 }

@@ -115,5 +115,6 @@ tests! {
     provider_metadata
     upstream_tokens
     app_documents
+    cookies
     sealed_values
 }

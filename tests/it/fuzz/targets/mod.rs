@@ -2,6 +2,7 @@
 //! specifications are beside them, written apart from the product's.
 
 pub mod clients;
+pub mod cookies;
 pub mod documents;
 pub mod forms;
 pub mod redirects;
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("provider_metadata", documents::provider_metadata),
     ("upstream_tokens", documents::upstream_tokens),
     ("app_documents", documents::app_documents),
+    ("cookies", cookies::cookies),
     ("sealed_values", sealed::sealed_values),
 ];
 
