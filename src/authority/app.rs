@@ -29,6 +29,7 @@ use super::http;
 use super::init::{InitError, apply_built_in};
 use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
+use super::load::LoadLimiter;
 use super::login::{self, DemoProvider, Directory, ProviderError};
 use super::oauth::backchannel;
 use super::outbound::{Outbound, OutboundSetupError};
@@ -61,6 +62,8 @@ pub struct Authority {
     pub metadata: OnceLock<Bytes>,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
+    /// Counts requests by where they come from.
+    pub load: LoadLimiter,
     /// Background work, and the stop that long responses watch.
     pub tasks: Tasks,
 }
@@ -107,6 +110,7 @@ impl Authority {
         Ok(Self {
             feed,
             failures: FailureLimiter::new(&clock),
+            load: LoadLimiter::new(&config.limits, &clock),
             access: Arc::new(Access::new()?),
             outbound: Arc::new(Outbound::new(login::outbound_config(&config))?),
             directory: Directory::default(),

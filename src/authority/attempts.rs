@@ -13,6 +13,7 @@ use crate::domain::Timestamp;
 use crate::store::{StoreError, Tx, attempts};
 
 use super::app::Authority;
+use super::proxies::ClientAddress;
 use super::sealer::Sealer;
 
 /// What is being guessed, and how patient one is with it.
@@ -30,7 +31,7 @@ pub struct Attempts {
     pub longest: Duration,
 }
 
-/// A device's user code, by the session or the address of who types it.
+/// A device's user code, by the user who types it.
 pub const USER_CODE: Attempts = Attempts {
     kind: "user_code",
     free: 5,
@@ -38,13 +39,46 @@ pub const USER_CODE: Attempts = Attempts {
     first: Duration::from_mins(1),
     longest: Duration::from_hours(6),
 };
-/// A sidecar's join token, all together: they have no name.
+/// A sidecar's join token, by the address of who presents it.
 pub const JOIN_TOKEN: Attempts = Attempts {
     kind: "join_token",
     free: 10,
     window: Duration::from_mins(10),
     first: Duration::from_secs(5),
     longest: Duration::from_mins(5),
+};
+
+/// User codes, by the address of who types them: somebody with many accounts.
+pub const USER_CODE_ADDRESS: Attempts = Attempts {
+    kind: "user_code_address",
+    free: 50,
+    window: Duration::from_mins(30),
+    first: Duration::from_mins(1),
+    longest: Duration::from_mins(30),
+};
+/// An invitation's token, by the address of who presents it.
+pub const INVITATION: Attempts = Attempts {
+    kind: "invitation",
+    free: 20,
+    window: Duration::from_mins(10),
+    first: Duration::from_secs(5),
+    longest: Duration::from_mins(5),
+};
+/// A client's secret or assertion, by the client and the address.
+pub const CLIENT_SECRET: Attempts = Attempts {
+    kind: "client_secret",
+    free: 10,
+    window: Duration::from_mins(10),
+    first: Duration::from_secs(5),
+    longest: Duration::from_mins(5),
+};
+/// The same, by the client alone: many who guess together.
+pub const CLIENT: Attempts = Attempts {
+    kind: "client",
+    free: 1000,
+    window: Duration::from_mins(10),
+    first: Duration::from_secs(5),
+    longest: Duration::from_mins(1),
 };
 
 /// Where the failures of somebody are counted.
@@ -109,46 +143,84 @@ impl Attempts {
     }
 }
 
-/// How long `who` has to wait before another attempt is looked at; `None` when not at all.
+/// Who failed at what: an attempt may count against several.
+pub type Counted<'a> = &'a [(Attempts, &'a str)];
+
+fn buckets(authority: &Authority, counted: Counted<'_>) -> Vec<Bucket> {
+    counted
+        .iter()
+        .map(|(attempts, who)| Bucket::of(authority.keys.sealer(), *attempts, who))
+        .collect()
+}
+
+/// How long to wait before another attempt is looked at; `None` when not at all.
 pub async fn locked(
     authority: &Authority,
-    attempts: Attempts,
-    who: &str,
+    counted: Counted<'_>,
 ) -> Result<Option<Duration>, StoreError> {
-    let bucket = Bucket::of(authority.keys.sealer(), attempts, who);
+    let buckets = buckets(authority, counted);
     let now = authority.clock.now();
-    let read = authority.store.read(move |tx| bucket.locked(tx, now));
+    let read = authority
+        .store
+        .read(move |tx| longest(&buckets, |bucket| bucket.locked(tx, now)));
     read.await
 }
 
-/// Counts a failure of `who` in a transaction of its own, and tells how long to wait from now on.
+/// Counts a failure in a transaction of its own, and tells how long to wait from now on.
 pub async fn failed(
     authority: &Authority,
-    attempts: Attempts,
-    who: &str,
+    counted: Counted<'_>,
 ) -> Result<Option<Duration>, StoreError> {
-    metrics::counter!("doorward_failed_attempts_total", "kind" => attempts.kind).increment(1);
-    let bucket = Bucket::of(authority.keys.sealer(), attempts, who);
+    for (attempts, _) in counted {
+        metrics::counter!("doorward_failed_attempts_total", "kind" => attempts.kind).increment(1);
+    }
+    let mut buckets = buckets(authority, counted);
+    // In one order everywhere: two transactions must not wait for each other.
+    buckets.sort_by(|one, other| one.name.cmp(&other.name));
     let now = authority.clock.now();
-    let written = authority.store.write(move |tx| bucket.failed(tx, now));
+    let written = authority
+        .store
+        .write(move |tx| longest(&buckets, |bucket| bucket.failed(tx, now)));
     Ok(written.await?.value)
 }
 
-/// Counts a failure for a long secret: in this process first, and in the database as far as this
-/// process lets it through, so that a flood of wrong secrets is not a flood of writes.
+fn longest(
+    buckets: &[Bucket],
+    mut wait: impl FnMut(&Bucket) -> Result<Option<Duration>, StoreError>,
+) -> Result<Option<Duration>, StoreError> {
+    buckets
+        .iter()
+        .try_fold(None, |longest, bucket| Ok(longest.max(wait(bucket)?)))
+}
+
+/// Counts a failure for a long secret: in this process first, by the first of `counted`, and in the
+/// database as far as this process lets it through, so that a flood of wrong secrets is not a flood
+/// of writes.
 ///
 /// # Errors
 ///
 /// The wait, or that the store failed.
 pub async fn slowed(
     authority: &Authority,
-    attempts: Attempts,
-    who: &str,
+    counted: Counted<'_>,
 ) -> Result<Option<Duration>, StoreError> {
-    match authority.failures.failed(who) {
+    let first = counted.first().map(|(attempts, who)| (attempts.kind, *who));
+    match authority.failures.failed(first) {
         Err(wait) => Ok(Some(wait)),
-        Ok(()) => failed(authority, attempts, who).await,
+        Ok(()) => failed(authority, counted).await,
     }
+}
+
+/// Counts a client's wrong proof: where it came from first, and the client's altogether with much
+/// more patience. A right proof is never asked about here, so a stranger's failures stand in the way
+/// of nobody.
+pub async fn client_failed(
+    authority: &Authority,
+    client_id: &str,
+    from: ClientAddress,
+) -> Result<Option<Duration>, StoreError> {
+    let here = format!("{} {client_id}", from.counted_as());
+    slowed(authority, &[(CLIENT_SECRET, &here), (CLIENT, client_id)]).await
 }
 
 #[cfg(test)]

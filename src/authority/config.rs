@@ -15,9 +15,11 @@ use crate::store::StoreConfig;
 
 use super::apps::{ConfiguredApp, read_clients};
 use super::brand::Brand;
+use super::load::LoadLimits;
 use super::login::ConfiguredProvider;
 use super::outbound::OutboundConfig;
 use super::providers::read_providers;
+use super::proxies::Proxies;
 use super::resource_servers::ResourceServers;
 
 /// Prefix of the environment variables.
@@ -53,6 +55,10 @@ pub struct Config {
     pub rotate_keys_every: Duration,
     /// The requests that it makes.
     pub outbound: OutboundConfig,
+    /// Who tells where requests come from.
+    pub proxies: Proxies,
+    /// How much one address may ask.
+    pub limits: LoadLimits,
     /// How its pages introduce themselves.
     pub brand: Brand,
     /// Who vouches for people.
@@ -154,6 +160,8 @@ impl Config {
             lifetimes: Lifetimes::default(),
             rotate_keys_every: ROTATE_KEYS_EVERY,
             outbound: OutboundConfig::default(),
+            proxies: Proxies::default(),
+            limits: LoadLimits::default(),
             brand: Brand::default(),
             providers: Vec::new(),
             demo_provider: false,
@@ -189,6 +197,8 @@ impl Config {
         let lifetimes = reader.section("lifetimes", read_lifetimes);
         let rotate_keys_every = reader.section("keys", read_keys);
         let outbound = reader.section("outbound", read_outbound);
+        let proxies = reader.section("proxies", Proxies::read);
+        let limits = reader.section("limits", LoadLimits::read);
         let brand = reader.section("brand", Brand::read);
         let providers = reader.section("providers", read_providers);
         let clients = reader.section("clients", read_clients);
@@ -213,6 +223,8 @@ impl Config {
             lifetimes,
             rotate_keys_every,
             outbound,
+            proxies,
+            limits,
             brand,
             providers,
             demo_provider: false,

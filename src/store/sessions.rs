@@ -131,7 +131,7 @@ pub fn renew(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
     tx.exec(
         "UPDATE session_details SET provider = ?2, upstream_subject = ?3, upstream_sid = ?4, \
          authenticated_at = ?5, amr = ?6, acr = ?7, user_agent = ?8, last_seen_at = ?9, \
-         idle_expires_at = ?10 WHERE session_id = ?1",
+         idle_expires_at = ?10, address = COALESCE(?11, address) WHERE session_id = ?1",
         &[
             session.id.into(),
             session.provider.as_str().into(),
@@ -143,6 +143,7 @@ pub fn renew(tx: &mut dyn Tx, new: &NewSession) -> Result<(), StoreError> {
             kept_user_agent(session).into(),
             session.last_seen_at.into(),
             session.idle_expires_at.into(),
+            session.address.as_deref().into(),
         ],
     )?;
     Ok(())

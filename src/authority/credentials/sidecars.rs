@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::authority::access::Denied;
 use crate::authority::app::Authority;
 use crate::authority::attempts::{self, JOIN_TOKEN};
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::domain::{ClientKind, PlainToken, SidecarId, Timestamp};
 use crate::protocol::credentials::{JOIN_TOKEN_PREFIX, JoinToken};
@@ -114,6 +115,7 @@ pub async fn enroll(
     authority: &Authority,
     token: PlainToken,
     name: Option<String>,
+    from: ClientAddress,
 ) -> Result<Enrolled, SidecarsError> {
     if let Some(name) = &name {
         check_name(name)?;
@@ -154,7 +156,8 @@ pub async fn enroll(
             secret,
         }),
         Err(SidecarsError::JoinToken) => {
-            match attempts::slowed(authority, JOIN_TOKEN, JOIN_TOKEN_PREFIX).await? {
+            let who = from.counted_as().to_string();
+            match attempts::slowed(authority, &[(JOIN_TOKEN, &who)]).await? {
                 Some(wait) => Err(SidecarsError::TooMany(wait)),
                 None => Err(SidecarsError::JoinToken),
             }

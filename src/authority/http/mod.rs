@@ -3,6 +3,7 @@
 //! Refusals are RFC 9457 problems. Every write answers with a freshness token, as the header
 //! `Doorward-Freshness` and as the field `freshness`.
 
+mod address;
 pub mod answer;
 pub mod context;
 pub mod credentials;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod feed;
 pub mod invitations;
 pub mod json;
+mod load;
 mod login;
 pub mod manifests;
 mod oauth;

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::USER_AGENT;
 
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::domain::PlainToken;
 use crate::domain::provider::ProviderKind;
 use crate::protocol::oidc::upstream::{Callback, CallbackError, Outcome};
@@ -102,6 +103,7 @@ pub async fn callback(
     slug: &str,
     query: &str,
     headers: &HeaderMap,
+    address: ClientAddress,
 ) -> Finished {
     let callback = match Callback::parse(query) {
         Ok(callback) => callback,
@@ -119,7 +121,7 @@ pub async fn callback(
         Found::Here(_) | Found::Late(_) => transaction::clear(&callback.state),
     };
     Finished {
-        end: follow(authority, slug, callback, found, headers).await,
+        end: follow(authority, slug, callback, found, (headers, address)).await,
         clear,
     }
 }
@@ -129,7 +131,7 @@ async fn follow(
     slug: &str,
     callback: Callback,
     found: Found,
-    headers: &HeaderMap,
+    (headers, address): (&HeaderMap, ClientAddress),
 ) -> Result<Ended, CallbackFailure> {
     let transaction = match found {
         Found::Here(transaction) => transaction,
@@ -165,11 +167,12 @@ async fn follow(
         identified => identified?,
     };
     let visitor = Visitor {
-        current: session::current(authority, headers).await?,
+        current: session::current(authority, headers, address).await?,
         user_agent: headers
             .get(USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned),
+        network: address.network(),
     };
     let Transaction { request, .. } = *transaction;
     let arrived = finish(authority, provider, identity, request.purpose, visitor).await?;

@@ -78,6 +78,7 @@ pub(super) struct Arrival {
     /// The session that the browser has already.
     current: Option<Session>,
     user_agent: Option<String>,
+    network: Option<String>,
     lifetimes: Lifetimes,
     /// By the row that they will be in.
     sealed: Option<SealedTokens>,
@@ -91,6 +92,8 @@ pub(super) struct Visitor {
     pub(super) current: Option<Session>,
     /// What it says it is.
     pub(super) user_agent: Option<String>,
+    /// From where it comes.
+    pub(super) network: Option<String>,
 }
 
 /// Writes a login.
@@ -135,6 +138,7 @@ async fn finish_once(
         digest: token_digest(&token),
         current: visitor.current,
         user_agent: visitor.user_agent,
+        network: visitor.network,
         lifetimes: authority.config.lifetimes,
         sealed: None,
         audit_ids: (0..AUDITS).map(|_| authority.mint_uuid()).collect(),
@@ -484,7 +488,7 @@ impl Arrival {
             amr: self.identity.amr.clone(),
             acr: self.identity.acr.clone(),
             user_agent: self.user_agent.clone(),
-            address: None,
+            address: self.network.clone(),
             last_seen_at: self.now,
             idle_expires_at: self.now.plus(self.lifetimes.session_idle),
         };

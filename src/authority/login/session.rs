@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::COOKIE as COOKIE_HEADER;
 
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::domain::PlainToken;
 use crate::store::StoreError;
@@ -17,11 +18,12 @@ pub const COOKIE: &str = "__Host-doorward";
 /// How often a use is noted.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
-/// The session of a request's cookie, if it has not ended and its user may act. A use is noted at
-/// most once a minute.
+/// The session of a request's cookie, if it has not ended and its user may act. A use, and from
+/// where, is noted at most once a minute.
 pub async fn current(
     authority: &Authority,
     headers: &HeaderMap,
+    address: ClientAddress,
 ) -> Result<Option<Session>, StoreError> {
     let Some(token) = cookie(headers, COOKIE) else {
         return Ok(None);
@@ -37,9 +39,12 @@ pub async fn current(
     };
     if now.since(session.last_seen_at) >= TOUCH_EVERY {
         let (id, idle) = (session.id, authority.config.lifetimes.session_idle);
+        let network = address.network();
         authority
             .store
-            .write::<_, StoreError>(move |tx| sessions::touch(tx, id, (now, idle), None))
+            .write::<_, StoreError>(move |tx| {
+                sessions::touch(tx, id, (now, idle), network.as_deref())
+            })
             .await?;
         session.last_seen_at = now;
         session.idle_expires_at = now.plus(idle);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::domain::app::{GrantType, RefreshBinding};
 use crate::domain::user::UserState;
@@ -21,7 +22,7 @@ use crate::store::grants::Grant;
 use crate::store::sessions::{self, Session};
 use crate::store::{StoreError, Tx, audit, grants, users};
 
-use super::client_auth::authenticate_client;
+use super::guessed::authenticate_from;
 use super::{Refused, app_of};
 
 /// The path of the device authorization endpoint, below the issuer.
@@ -45,8 +46,9 @@ const WAITING_MAX: i64 = 1_000;
 pub async fn start(
     authority: &Authority,
     request: DeviceRequest,
+    from: ClientAddress,
 ) -> Result<DeviceResponse, Refused> {
-    let client = authenticate_client(authority, &request.client).await?;
+    let client = authenticate_from(authority, &request.client, from).await?;
     let app = app_of(&client, GrantType::DeviceCode)?;
     let scope = asked_scope(app, request.scope)?;
     asked_resources(authority, app, &request.resources)?;

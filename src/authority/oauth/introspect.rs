@@ -5,6 +5,7 @@
 use crate::authority::app::Authority;
 use crate::authority::credentials::AuthError;
 use crate::authority::credentials::authenticate::standing;
+use crate::authority::proxies::ClientAddress;
 use crate::authority::resource_servers::ResourceServers;
 use crate::crypto::digest::token_digest;
 use crate::domain::{ClientKind, PlainToken, Timestamp, TokenDigest};
@@ -14,7 +15,7 @@ use crate::store::clients::Client;
 use crate::store::{StoreError, Tx, grants, refresh_tokens};
 
 use super::Refused;
-use super::client_auth::authenticate_client;
+use super::guessed::authenticate_from;
 use super::issue::{self, REFRESH_PREFIX};
 
 /// The path of the introspection endpoint, below the issuer.
@@ -28,8 +29,9 @@ pub const INTROSPECT_PATH: &str = "/oauth2/introspect";
 pub async fn introspect(
     authority: &Authority,
     query: &TokenQuery,
+    from: ClientAddress,
 ) -> Result<Introspection, Refused> {
-    let asking = authenticate_client(authority, &query.client).await?;
+    let asking = authenticate_from(authority, &query.client, from).await?;
     if !asking.confidential {
         return Err(OAuthError::invalid_client().into());
     }

@@ -10,6 +10,7 @@ pub mod consent;
 pub mod device;
 pub mod dpop;
 mod exchange;
+mod guessed;
 pub mod interaction;
 pub mod introspect;
 mod issue;

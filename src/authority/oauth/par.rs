@@ -4,6 +4,7 @@
 use http::HeaderMap;
 
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::domain::PlainToken;
 use crate::protocol::oauth::authorize::{AuthorizeError, PUSHED_PREFIX, Parameters};
@@ -11,9 +12,9 @@ use crate::protocol::oauth::{OAuthError, OAuthErrorCode, PresentedClient};
 use crate::store::StoreError;
 use crate::store::pushed_requests::{self, PushedRequest};
 
-use super::authenticate_client;
 use super::check::{check, redirect_uri};
 use super::dpop::ProvenKey;
+use super::guessed::authenticate_from;
 use super::refused::Refused;
 use super::token::proven_key;
 use super::used_proof;
@@ -67,9 +68,10 @@ pub async fn push(
     headers: &HeaderMap,
     presented: &PresentedClient,
     parameters: &Parameters,
+    from: ClientAddress,
 ) -> Result<Pushed, NotPushed> {
     let key = proven_key(authority, headers, PAR_PATH)?;
-    let client = authenticate_client(authority, presented).await?;
+    let client = authenticate_from(authority, presented, from).await?;
     let app = client.app.ok_or_else(|| {
         let description = "the client is no app that people log in through";
         OAuthError::new(OAuthErrorCode::UnauthorizedClient, description)

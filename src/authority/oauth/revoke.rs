@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::authority::revocation::revoke_grant;
 use crate::crypto::digest::token_digest;
 use crate::domain::GrantId;
@@ -10,7 +11,7 @@ use crate::protocol::oauth::{OAuthError, OAuthErrorCode, TokenQuery};
 use crate::store::{StoreError, audit, grants, refresh_tokens};
 
 use super::Refused;
-use super::client_auth::authenticate_client;
+use super::guessed::authenticate_from;
 use super::introspect::verified;
 use super::issue::REFRESH_PREFIX;
 
@@ -24,8 +25,14 @@ pub const REVOKE_PATH: &str = "/oauth2/revoke";
 ///
 /// `unsupported_token_type` for a client's own access token: it came from no grant, and ends by
 /// itself soon.
-pub async fn revoke(authority: &Authority, query: &TokenQuery) -> Result<(), Refused> {
-    let asking = authenticate_client(authority, &query.client).await?.client;
+pub async fn revoke(
+    authority: &Authority,
+    query: &TokenQuery,
+    from: ClientAddress,
+) -> Result<(), Refused> {
+    let asking = authenticate_from(authority, &query.client, from)
+        .await?
+        .client;
     let now = authority.clock.now();
     let grant = if query.token.expose().starts_with(REFRESH_PREFIX) {
         let digest = token_digest(&query.token);

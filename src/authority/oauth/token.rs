@@ -4,6 +4,7 @@ use http::{HeaderMap, Method};
 
 use crate::authority::app::Authority;
 use crate::authority::credentials::tokens;
+use crate::authority::proxies::ClientAddress;
 use crate::domain::ClientKind;
 use crate::domain::app::GrantType;
 use crate::protocol::oauth::{
@@ -11,9 +12,10 @@ use crate::protocol::oauth::{
 };
 use crate::store::StoreError;
 
-use super::client_auth::{AuthenticatedClient, authenticate_client};
+use super::client_auth::AuthenticatedClient;
 use super::dpop::{self, DpopError, Proved, ProvenKey};
 use super::exchange::{Redeemed, exchange};
+use super::guessed::authenticate_from;
 use super::poll::{Polled, poll};
 use super::refresh::{Refreshed, refresh};
 use super::{Refused, unauthorized_client, used_proof};
@@ -38,11 +40,12 @@ pub async fn grant(
     authority: &Authority,
     headers: &HeaderMap,
     request: TokenRequest,
+    from: ClientAddress,
 ) -> Result<TokenResponse, Refused> {
     // Before the client's own proof: an assertion is not used up by a request that is to be tried
     // again with a nonce.
     let key = proven_key(authority, headers, TOKEN_PATH)?;
-    let client = authenticate_client(authority, &request.client).await?;
+    let client = authenticate_from(authority, &request.client, from).await?;
     let (scope, resources) = (request.scope, request.resources);
     match request.grant {
         TokenGrant::ClientCredentials => {

@@ -31,6 +31,7 @@ mod credentials;
 mod http;
 mod invitations;
 mod keys;
+mod load;
 mod manifest_http;
 mod manifests;
 mod members;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::app::{Reply, TestApp};
+use crate::support::app::{Call, Reply, TestApp};
 
 /// One visitor.
 #[derive(Clone)]
 pub struct Browser<'a> {
     app: &'a TestApp,
     pub cookies: BTreeMap<String, String>,
+    /// What a proxy on the way writes down, header and value.
+    pub forwarded: Option<(&'static str, String)>,
 }
 
 impl<'a> Browser<'a> {
@@ -16,6 +18,14 @@ impl<'a> Browser<'a> {
         Self {
             app,
             cookies: BTreeMap::new(),
+            forwarded: None,
+        }
+    }
+
+    fn by_way_of_proxy<'c>(&self, call: Call<'c>) -> Call<'c> {
+        match &self.forwarded {
+            Some((name, value)) => call.header(name, value),
+            None => call,
         }
     }
 
@@ -30,6 +40,7 @@ impl<'a> Browser<'a> {
     /// A page of the authority's, by its path or by its whole URL.
     pub async fn get(&mut self, url: &str) -> Reply {
         let call = self.app.get(self.path(url)).header("user-agent", "Test/1");
+        let call = self.by_way_of_proxy(call);
         let reply = match self.cookie_header() {
             cookies if cookies.is_empty() => call.send().await,
             cookies => call.header("cookie", &cookies).send().await,
@@ -47,6 +58,7 @@ impl<'a> Browser<'a> {
             .post(self.path(url))
             .header("origin", self.app.authority.config.issuer.as_str())
             .header("sec-fetch-site", "same-origin");
+        call = self.by_way_of_proxy(call);
         let cookies = self.cookie_header();
         if !cookies.is_empty() {
             call = call.header("cookie", &cookies);

@@ -20,6 +20,7 @@ macro_rules! on_both_engines {
     };
 }
 
+mod addresses;
 mod backchannel;
 mod browser;
 mod demo;

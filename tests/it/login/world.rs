@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use doorward::authority::config::Config;
 use doorward::authority::login::{self, ConfiguredProvider, LoginRequest};
+use doorward::authority::proxies::Proxies;
 use doorward::domain::provider::{ProviderKind, ProviderSettings, ProviderSpec};
 use doorward::domain::user::User;
 use doorward::domain::{Secret, UserId};
@@ -39,6 +41,15 @@ impl World {
         store: Option<StoreConfig>,
         change: impl FnOnce(&mut ProviderSettings),
     ) -> Self {
+        Self::start_configured(store, change, |_| {}).await
+    }
+
+    /// With other settings of `corp` and of the authority.
+    pub async fn start_configured(
+        store: Option<StoreConfig>,
+        change: impl FnOnce(&mut ProviderSettings),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let corp = Upstream::start(NOW).await;
         let other = Upstream::start(NOW).await;
         let hub = Upstream::start(NOW).await;
@@ -64,6 +75,7 @@ impl World {
             config.providers = providers;
             config.outbound.allow_hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
             config.outbound.timeout = Duration::from_secs(2);
+            configure(config);
         })
         .await;
         Self {
@@ -121,7 +133,9 @@ impl World {
         let mut headers = HeaderMap::new();
         let cookie = format!("__Host-doorward={}", browser.session()?);
         headers.insert("cookie", cookie.parse().unwrap());
-        login::current(&self.app.authority, &headers).await.unwrap()
+        let address = Proxies::default().client(None, &headers);
+        let found = login::current(&self.app.authority, &headers, address);
+        found.await.unwrap()
     }
 
     pub async fn user(&self, id: UserId) -> User {

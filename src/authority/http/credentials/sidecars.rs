@@ -17,6 +17,7 @@ use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
 use crate::authority::http::json::{Json, Path, Query, parse_text};
 use crate::authority::http::organizations::page_of;
+use crate::authority::proxies::ClientAddress;
 use crate::domain::{PlainToken, SidecarId};
 use crate::protocol::credentials::{
     CreateJoinToken, Enroll, Enrolled, JoinToken, JoinTokenView, SidecarView,
@@ -52,13 +53,14 @@ async fn invite(
 /// `POST /v1/sidecars/enroll`: the join token is the credential.
 async fn enroll(
     State(authority): State<Arc<Authority>>,
+    from: ClientAddress,
     Json(body): Json<Enroll>,
 ) -> Result<Response, HttpError> {
     let token = match body.join_token.parse::<JoinToken>() {
         Ok(whole) => whole.token,
         Err(_) => PlainToken::presented(body.join_token),
     };
-    let enrolled = sidecars::enroll(&authority, token, body.name).await?;
+    let enrolled = sidecars::enroll(&authority, token, body.name, from).await?;
     let view = Enrolled {
         sidecar_id: enrolled.sidecar.id,
         client_id: enrolled.sidecar.identifier,

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
+use crate::authority::http::load::Admitted;
 use crate::authority::login::{self, Again, Ended, set_cookie};
 
 use super::pages::{Visit, see_other};
@@ -19,6 +20,7 @@ pub(super) async fn follow(
     State(authority): State<Arc<Authority>>,
     Path(slug): Path<String>,
     headers: HeaderMap,
+    Admitted(address): Admitted,
     id: Option<Extension<RequestId>>,
     RawQuery(query): RawQuery,
 ) -> Response {
@@ -28,7 +30,7 @@ pub(super) async fn follow(
         request_id: id.map(|Extension(id)| id),
     };
     let query = query.unwrap_or_default();
-    let finished = login::callback(&authority, &slug, &query, &headers).await;
+    let finished = login::callback(&authority, &slug, &query, &headers, address).await;
     let mut response = match finished.end {
         Ok(Ended::LoggedIn { return_to, token }) => {
             let cookie = set_cookie(&token, authority.config.lifetimes.session);

@@ -9,6 +9,7 @@ use http::HeaderMap;
 
 use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
+use crate::authority::http::load::Admitted;
 use crate::authority::http::pages::form::{Fields, Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::sign_in::{ProviderChoice, SignInNotice, SignInPurpose};
 use crate::authority::http::pages::{ErrorKind, SignInPage, respond};
@@ -30,6 +31,7 @@ const HOME: &str = "/account";
 pub(super) async fn show(
     State(authority): State<Arc<Authority>>,
     headers: HeaderMap,
+    Admitted(address): Admitted,
     id: Option<Extension<RequestId>>,
     RawQuery(query): RawQuery,
 ) -> Response {
@@ -47,7 +49,7 @@ pub(super) async fn show(
     let Ok(request) = login::open(&authority, sealed) else {
         return visit.failure(ErrorKind::Expired, None);
     };
-    let session = match login::current(&authority, &headers).await {
+    let session = match login::current(&authority, &headers, address).await {
         Ok(session) => session,
         Err(error) => return visit.store_failure(&error),
     };
@@ -183,6 +185,7 @@ pub(super) async fn start(
     State(authority): State<Arc<Authority>>,
     Path(slug): Path<String>,
     headers: HeaderMap,
+    _: Admitted,
     id: Option<Extension<RequestId>>,
     fields: Fields,
 ) -> Response {

@@ -11,11 +11,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
+use crate::authority::http::load;
 use crate::authority::http::pages::{
     ErrorKind, ErrorPage, FormPostPage, Html, Locale, form::FormError, respond,
 };
 use crate::authority::login;
 use crate::authority::oauth::{Answer, Outcome, Refusal};
+use crate::authority::proxies::ClientAddress;
 use crate::protocol::oauth::FORM;
 use crate::protocol::oauth::authorize::{Parameters, ResponseMode};
 use crate::store::StoreError;
@@ -27,11 +29,12 @@ pub(super) struct Visitor {
     pub(super) authority: Arc<Authority>,
     pub(super) headers: HeaderMap,
     pub(super) locale: Locale,
+    address: ClientAddress,
     request_id: String,
 }
 
 impl FromRequestParts<Arc<Authority>> for Visitor {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Response;
 
     async fn from_request_parts(
         parts: &mut Parts,
@@ -39,6 +42,7 @@ impl FromRequestParts<Arc<Authority>> for Visitor {
     ) -> Result<Self, Self::Rejection> {
         let id = parts.extensions.get::<RequestId>();
         Ok(Self {
+            address: load::admitted(parts, authority)?,
             authority: Arc::clone(authority),
             headers: parts.headers.clone(),
             locale: Locale::of(&parts.headers),
@@ -50,7 +54,7 @@ impl FromRequestParts<Arc<Authority>> for Visitor {
 impl Visitor {
     /// The session of its cookie.
     pub(super) async fn session(&self) -> Result<Option<Session>, StoreError> {
-        login::current(&self.authority, &self.headers).await
+        login::current(&self.authority, &self.headers, self.address).await
     }
 
     /// Reads the languages that a request asks for.

@@ -13,6 +13,7 @@ use crate::authority::http::credentials::Uncached;
 use crate::authority::oauth::device::{DEVICE_AUTHORIZATION_PATH, start};
 use crate::protocol::oauth::device::{DeviceResponse, parse_device_request};
 
+use super::admitted::Admitted;
 use super::form::{authorization, require_form};
 use super::refused::RefusedAnswer;
 
@@ -23,10 +24,11 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 /// `POST /oauth2/device_authorization`: RFC 8628 §3.1.
 async fn answer(
     State(authority): State<Arc<Authority>>,
+    Admitted(from): Admitted,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Uncached<DeviceResponse>, RefusedAnswer> {
     require_form(&headers)?;
     let request = parse_device_request(authorization(&headers)?, &body)?;
-    Ok(Uncached(start(&authority, request).await?))
+    Ok(Uncached(start(&authority, request, from).await?))
 }

@@ -11,6 +11,7 @@ use axum::routing::post;
 use crate::authority::app::Authority;
 use crate::authority::http::credentials::Uncached;
 use crate::authority::oauth::introspect::{INTROSPECT_PATH, introspect};
+use crate::authority::proxies::ClientAddress;
 use crate::protocol::oauth::{Introspection, parse_token_query};
 
 use super::form::{authorization, require_form};
@@ -23,10 +24,11 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 /// `POST /oauth2/introspect`: RFC 7662.
 async fn answer(
     State(authority): State<Arc<Authority>>,
+    from: ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Uncached<Introspection>, RefusedAnswer> {
     require_form(&headers)?;
     let query = parse_token_query(authorization(&headers)?, &body)?;
-    Ok(Uncached(introspect(&authority, &query).await?))
+    Ok(Uncached(introspect(&authority, &query, from).await?))
 }

@@ -1,5 +1,6 @@
 //! The endpoints of OAuth and OpenID Connect.
 
+mod admitted;
 mod authorize;
 mod browser;
 mod consent;

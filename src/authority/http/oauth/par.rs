@@ -19,6 +19,7 @@ use crate::protocol::oauth::authorize::{Parameters, TooLarge};
 use crate::protocol::oauth::dpop::{DPOP, DPOP_NONCE};
 use crate::protocol::oauth::{Form, OAuthError, OAuthErrorCode, PresentedClient};
 
+use super::admitted::Admitted;
 use super::cors::any_origin;
 use super::form::{authorization, require_form};
 use super::refused::RefusedAnswer;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 /// `POST /oauth2/par`
 async fn push(
     State(authority): State<Arc<Authority>>,
+    Admitted(from): Admitted,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, NotPushedAnswer> {
@@ -40,7 +42,7 @@ async fn push(
     let parameters = Parameters::parse(&body).map_err(|TooLarge| {
         OAuthError::new(OAuthErrorCode::InvalidRequest, "the request is too large")
     })?;
-    let pushed = par::push(&authority, &headers, &presented, &parameters).await?;
+    let pushed = par::push(&authority, &headers, &presented, &parameters, from).await?;
     let body = json!({
         "request_uri": pushed.request_uri.expose(),
         "expires_in": pushed.expires_in,

@@ -11,6 +11,7 @@ use axum::routing::post;
 
 use crate::authority::app::Authority;
 use crate::authority::oauth::revoke::{REVOKE_PATH, revoke};
+use crate::authority::proxies::ClientAddress;
 use crate::protocol::oauth::parse_token_query;
 
 use super::cors::any_origin;
@@ -26,11 +27,12 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 /// `POST /oauth2/revoke`: RFC 7009.
 async fn answer(
     State(authority): State<Arc<Authority>>,
+    from: ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, RefusedAnswer> {
     require_form(&headers)?;
     let query = parse_token_query(authorization(&headers)?, &body)?;
-    revoke(&authority, &query).await?;
+    revoke(&authority, &query, from).await?;
     Ok(StatusCode::OK)
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::account;
 use crate::authority::app::Authority;
-use crate::authority::attempts::{self, USER_CODE};
+use crate::authority::attempts::{self, USER_CODE, USER_CODE_ADDRESS};
+use crate::authority::http::load::retry_after;
 use crate::authority::http::pages::consent::{AppCard, ScopeLine};
 use crate::authority::http::pages::device::DeviceError;
 use crate::authority::http::pages::form::Fields;
@@ -77,15 +78,27 @@ async fn look_up(
     typed: &str,
 ) -> Result<Response, StoreError> {
     let who = format!("user:{}", session.user_id);
+    let from = visitor.address.counted_as().to_string();
+    let counted = [(USER_CODE, who.as_str()), (USER_CODE_ADDRESS, &from)];
+    // Behind a proxy that is not configured everybody has the machine's own address.
+    let counted = if visitor.address.is_local() {
+        &counted[..1]
+    } else {
+        &counted[..]
+    };
     let authority = &visitor.authority;
     // Shown again as it was typed, but not more than a code could be.
     let shown: String = typed.chars().take(20).collect();
-    let refused = |error| enter(visitor, session, &shown, Some(error));
-    if attempts::locked(authority, USER_CODE, &who)
-        .await?
-        .is_some()
-    {
-        return Ok(refused(DeviceError::TooMany));
+    let refused = |wait: Option<Duration>| {
+        let error = wait.map_or(DeviceError::Unknown, |_| DeviceError::TooMany);
+        let mut response = enter(visitor, session, &shown, Some(error));
+        if let Some(wait) = wait {
+            retry_after(response.headers_mut(), wait);
+        }
+        response
+    };
+    if let Some(wait) = attempts::locked(authority, counted).await? {
+        return Ok(refused(Some(wait)));
     }
     let found = match typed.parse::<UserCode>() {
         Ok(code) => device::waiting(authority, &code)
@@ -94,12 +107,7 @@ async fn look_up(
         Err(_) => None,
     };
     let Some((code, waiting)) = found else {
-        let locked = attempts::failed(authority, USER_CODE, &who).await?;
-        return Ok(refused(if locked.is_some() {
-            DeviceError::TooMany
-        } else {
-            DeviceError::Unknown
-        }));
+        return Ok(refused(attempts::failed(authority, counted).await?));
     };
     confirm(visitor, session, &code, waiting).await
 }

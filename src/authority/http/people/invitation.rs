@@ -11,6 +11,8 @@ use axum::response::Response;
 use axum::routing::get;
 
 use crate::authority::app::Authority;
+use crate::authority::attempts::{self, INVITATION};
+use crate::authority::http::load::retry_after;
 use crate::authority::http::pages::account::AccountDone;
 use crate::authority::http::pages::form::{Fields, Holder, csrf_token};
 use crate::authority::http::pages::invitation::InvitationRefusal;
@@ -81,7 +83,22 @@ async fn show(visitor: Visitor) -> Response {
             };
             visitor.show(page.render(visitor.locale, &visitor.authority.config.brand))
         }
-        Ok((None, user)) => refuse(&visitor, InvitationRefusal::Gone, user.as_ref()),
+        Ok((None, user)) => unknown(&visitor, user.as_ref()).await,
+        Err(error) => visitor.store_failed(&error),
+    }
+}
+
+/// No invitation has this token: whoever tries many is slowed. One that is there is never kept from
+/// anybody by that.
+async fn unknown(visitor: &Visitor, user: Option<&User>) -> Response {
+    let who = visitor.address.counted_as().to_string();
+    match attempts::slowed(&visitor.authority, &[(INVITATION, &who)]).await {
+        Ok(None) => refuse(visitor, InvitationRefusal::Gone, user),
+        Ok(Some(wait)) => {
+            let mut response = visitor.error(ErrorKind::TooMany);
+            retry_after(response.headers_mut(), wait);
+            response
+        }
         Err(error) => visitor.store_failed(&error),
     }
 }

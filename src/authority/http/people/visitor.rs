@@ -1,6 +1,5 @@
 //! Who visits a page, and the answers that visitors get.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -12,10 +11,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::authority::account::AccountError;
 use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
+use crate::authority::http::load;
 use crate::authority::http::pages::consent::AccountCard;
 use crate::authority::http::pages::form::{Fields, FormError, Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::{ErrorKind, ErrorPage, Html, Locale, respond};
 use crate::authority::login::{self, LoginRequest};
+use crate::authority::proxies::ClientAddress;
 use crate::domain::user::User;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
@@ -26,19 +27,21 @@ pub(super) struct Visitor {
     pub(super) authority: Arc<Authority>,
     pub(super) headers: HeaderMap,
     pub(super) locale: Locale,
+    pub(super) address: ClientAddress,
     query: Option<String>,
     request_id: String,
 }
 
 impl FromRequestParts<Arc<Authority>> for Visitor {
-    type Rejection = Infallible;
+    type Rejection = Response;
 
     async fn from_request_parts(
         parts: &mut Parts,
         authority: &Arc<Authority>,
-    ) -> Result<Self, Infallible> {
+    ) -> Result<Self, Response> {
         let id = parts.extensions.get::<RequestId>();
         Ok(Self {
+            address: load::admitted(parts, authority)?,
             authority: Arc::clone(authority),
             locale: Locale::of(&parts.headers),
             headers: parts.headers.clone(),
@@ -61,7 +64,7 @@ impl Visitor {
     ///
     /// The page that says that the store fails.
     pub(super) async fn session(&self) -> Result<Option<Session>, Response> {
-        let found = login::current(&self.authority, &self.headers).await;
+        let found = login::current(&self.authority, &self.headers, self.address).await;
         found.map_err(|error| self.store_failed(&error))
     }
 
