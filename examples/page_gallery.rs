@@ -254,6 +254,7 @@ fn account(user: &str, app: &str) -> AccountPage {
                 id: AccountId::from_u128(number),
                 provider: provider.to_owned(),
                 email: Some("ada.lovelace@example.com".to_owned()),
+                gives_roles: number == 1,
                 last_login_at: ago(50),
             })
             .collect(),
@@ -295,6 +296,8 @@ fn account(user: &str, app: &str) -> AccountPage {
                 last_used_at: None,
             },
         ],
+        first_apps: None,
+        more_apps: Some("/account?apps=1#apps".to_owned()),
         organizations: vec![OrganizationLine {
             name: "Analytical Engines".to_owned(),
             slug: "analytical-engines".to_owned(),

@@ -3,7 +3,7 @@
 //! Whoever acts here holds a session; each write looks again whether it is still there, so that a
 //! session that was ended a moment ago ends nothing itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -24,10 +24,13 @@ use crate::store::{
 };
 
 use super::app::{Authority, mint_uuid};
+use super::login::groups;
 use super::revocation;
 
 /// The most organizations that the page lists.
 const ORGANIZATIONS_MAX: i64 = 100;
+/// The most apps that it lists at once.
+pub const APPS_MAX: usize = 50;
 
 /// Why nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,9 +44,6 @@ pub enum AccountError {
     /// Without it, nobody could ever sign in to the account again.
     #[error("the last account at a provider cannot be removed")]
     LastProvider,
-    /// Its groups give roles, which would stay without it, given by nobody.
-    #[error("the account gives roles in organizations")]
-    GivesRoles,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -56,12 +56,16 @@ pub struct Overview {
     pub user: User,
     /// The accounts at providers that open this one.
     pub accounts: Vec<Account>,
+    /// Those of them whose groups give roles.
+    pub giving_roles: BTreeSet<AccountId>,
     /// The providers that are there, enabled or not.
     pub providers: Vec<StoredProvider>,
     /// Where the user is signed in.
     pub sessions: Vec<Session>,
-    /// The apps that act for the user.
+    /// The apps that act for the user: one page of them, the latest used first.
     pub apps: Vec<ConnectedApp>,
+    /// Whether there are more after that page.
+    pub more_apps: bool,
     /// The organizations that the user belongs to.
     pub organizations: Vec<Membership>,
 }
@@ -92,20 +96,32 @@ pub struct Membership {
     pub roles: Vec<RoleKey>,
 }
 
-/// What the account page shows; `None` when there is no such user.
+/// What the account page shows, with this page of apps, counted from zero; `None` when there is no
+/// such user.
 pub fn overview(
     tx: &mut dyn Tx,
     user: UserId,
+    apps_page: usize,
     now: Timestamp,
 ) -> Result<Option<Overview>, StoreError> {
     let Some(user) = users::find(tx, user)? else {
         return Ok(None);
     };
+    let accounts = accounts::of_user(tx, user.id)?;
+    let mut giving_roles = BTreeSet::new();
+    for account in &accounts {
+        if !accounts::roles(tx, account.id)?.is_empty() {
+            giving_roles.insert(account.id);
+        }
+    }
+    let (apps, more_apps) = connected(tx, user.id, apps_page, now)?;
     Ok(Some(Overview {
-        accounts: accounts::of_user(tx, user.id)?,
+        accounts,
+        giving_roles,
         providers: providers::list(tx)?,
         sessions: sessions::of_user(tx, user.id, now)?,
-        apps: connected(tx, user.id, now)?,
+        apps,
+        more_apps,
         organizations: memberships(tx, user.id)?,
         user,
     }))
@@ -125,12 +141,13 @@ impl Held {
     }
 }
 
-/// Consents and live grants, by app.
+/// A page of the apps that have consents or live grants, and whether there are more.
 fn connected(
     tx: &mut dyn Tx,
     user: UserId,
+    page: usize,
     now: Timestamp,
-) -> Result<Vec<ConnectedApp>, StoreError> {
+) -> Result<(Vec<ConnectedApp>, bool), StoreError> {
     let mut held: BTreeMap<ClientId, Held> = BTreeMap::new();
     for consent in consents::of_user(tx, user)? {
         let entry = held.entry(consent.client_id).or_default();
@@ -141,8 +158,12 @@ fn connected(
         entry.add(&grant.scope, grant.created_at);
         entry.last_used_at = entry.last_used_at.max(Some(grant.last_used_at));
     }
-    let mut found = Vec::with_capacity(held.len());
-    for (client, held) in held {
+    let mut held: Vec<(ClientId, Held)> = held.into_iter().collect();
+    held.sort_by_key(|(_, held)| std::cmp::Reverse((held.last_used_at, held.since)));
+    let first = page.saturating_mul(APPS_MAX);
+    let more = held.len() > first.saturating_add(APPS_MAX);
+    let mut found = Vec::new();
+    for (client, held) in held.into_iter().skip(first).take(APPS_MAX) {
         let (name, logo_uri) = match apps::find(tx, client)? {
             Some(app) => (app.client.name, app.logo_uri),
             None => match clients::find(tx, client)? {
@@ -160,8 +181,7 @@ fn connected(
             last_used_at: held.last_used_at,
         });
     }
-    found.sort_by_key(|app| std::cmp::Reverse(app.last_used_at));
-    Ok(found)
+    Ok((found, more))
 }
 
 /// Scopes, with what they mean in the words of services.
@@ -357,12 +377,12 @@ pub async fn revoke_app(
     .await
 }
 
-/// Unlinks an account at a provider. Sessions that it opened end, but for the one that acts.
+/// Unlinks an account at a provider. The roles that its groups gave go with it, and sessions that it
+/// opened end, but for the one that acts.
 ///
 /// # Errors
 ///
-/// [`AccountError::LastProvider`] when no other account at a provider that is there opens this one;
-/// [`AccountError::GivesRoles`] while its groups give roles.
+/// [`AccountError::LastProvider`] when no other account at a provider that is there opens this one.
 pub async fn unlink(
     authority: &Authority,
     by: &Session,
@@ -392,9 +412,7 @@ pub async fn unlink(
         if !another {
             return Err(AccountError::LastProvider);
         }
-        if !accounts::roles(tx, account)?.is_empty() {
-            return Err(AccountError::GivesRoles);
-        }
+        groups::release(tx, (acting.user, account), acting.now, acting.ids)?;
         let (provider, subject) = (removed.provider.as_str(), removed.subject.as_str());
         for session in sessions::by_upstream(tx, provider, Some(subject), None)? {
             if session.user_id == acting.user && session.id != acting.session {

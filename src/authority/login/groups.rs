@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::authority::access::{OPERATOR, OWNER};
 use crate::domain::member::{Member, RoleRemoval};
 use crate::domain::role::Role;
-use crate::domain::{AccountId, MemberId, OrganizationId, RoleId, RoleKey, UserId};
+use crate::domain::{AccountId, MemberId, OrganizationId, RoleId, RoleKey, Timestamp, UserId};
 use crate::store::audit::{self, AuditEntry};
 use crate::store::{Lock, StoreError, Tx, accounts, members, organizations, roles};
 
@@ -31,7 +31,9 @@ pub(super) fn apply(
     let wanted = wanted(tx, arrival)?;
     let held: BTreeSet<Place> = accounts::roles(tx, account)?.into_iter().collect();
     let mut work = Work {
-        arrival,
+        actor: arrival.provider_actor(),
+        by: "group",
+        now: arrival.now,
         user,
         account,
         mint,
@@ -41,6 +43,29 @@ pub(super) fn apply(
     }
     for place in wanted.difference(&held) {
         work.give(tx, *place)?;
+    }
+    Ok(())
+}
+
+/// Takes every role that the account's groups gave, because the user takes the account away. What
+/// another account gives too stays, and so does the last owner.
+pub(in crate::authority) fn release(
+    tx: &mut dyn Tx,
+    (user, account): (UserId, AccountId),
+    now: Timestamp,
+    mint: &mut dyn FnMut() -> Uuid,
+) -> Result<(), StoreError> {
+    let held = accounts::roles(tx, account)?;
+    let mut work = Work {
+        actor: format!("user:{user}"),
+        by: "unlink",
+        now,
+        user,
+        account,
+        mint,
+    };
+    for place in held {
+        work.take(tx, place)?;
     }
     Ok(())
 }
@@ -76,7 +101,11 @@ fn fits(tx: &mut dyn Tx, organization: OrganizationId, role: &Role) -> Result<bo
 }
 
 struct Work<'a> {
-    arrival: &'a Arrival,
+    /// Whom the audit log names.
+    actor: String,
+    /// What is behind it.
+    by: &'static str,
+    now: Timestamp,
     user: UserId,
     account: AccountId,
     mint: &'a mut dyn FnMut() -> Uuid,
@@ -85,7 +114,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn give(&mut self, tx: &mut dyn Tx, place: Place) -> Result<(), StoreError> {
         let (organization, role) = place;
-        let now = self.arrival.now;
+        let now = self.now;
         tx.lock(Lock::Organization(organization))?;
         let event = match members::find(tx, organization, self.user)? {
             // By hand, or by another account: the latter is noted too, so that it outlasts that one.
@@ -127,7 +156,7 @@ impl Work<'_> {
         };
         if is_last_owner(tx, &member, role)? {
             // Nobody could ever give the role back: it stays, and somebody has to look.
-            tracing::warn!(%organization, user = %self.user, "a group no longer gives the last owner's role");
+            tracing::warn!(%organization, user = %self.user, "nobody gives the last owner's role any more");
             return self.record(tx, "member.role_kept", place);
         }
         let event = match member.without(role) {
@@ -142,7 +171,7 @@ impl Work<'_> {
             }
             RoleRemoval::Primary { promoted } => {
                 members::remove_further_role(tx, &member, promoted)?;
-                members::set_primary_role(tx, &member, promoted, self.arrival.now)?;
+                members::set_primary_role(tx, &member, promoted, self.now)?;
                 "member.role_taken"
             }
         };
@@ -160,12 +189,12 @@ impl Work<'_> {
             tx,
             &AuditEntry {
                 id: (self.mint)(),
-                at: self.arrival.now,
-                actor: self.arrival.provider_actor(),
+                at: self.now,
+                actor: self.actor.clone(),
                 event,
                 organization: Some(organization),
                 target: Some(format!("user:{}", self.user)),
-                details: json!({ "role": key, "by": "group" }),
+                details: json!({ "role": key, "by": self.by }),
             },
         )
     }

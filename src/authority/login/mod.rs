@@ -13,7 +13,7 @@ mod directory;
 mod error;
 mod finish;
 mod github;
-mod groups;
+pub(in crate::authority) mod groups;
 mod identity;
 mod oidc;
 pub mod provider;

@@ -1,8 +1,11 @@
 //! Roles by groups.
 
-use doorward::domain::UserId;
+use doorward::authority::account;
 use doorward::domain::provider::{GroupRole, ProviderSettings};
-use doorward::store::{StoreConfig, StoreError, members};
+use doorward::domain::{AccountId, UserId};
+use doorward::runtime::Clock;
+use doorward::store::accounts::{self, Account};
+use doorward::store::{StoreConfig, StoreError, members, roles};
 use serde_json::json;
 
 use super::world::World;
@@ -118,6 +121,100 @@ async fn the_last_owner_stays_whatever_the_groups_say() {
         .await
         .expect(200);
     world.in_groups(&[]).await;
+    assert_eq!(world.held("acme", user).await, ["auth/owner"]);
+    assert_eq!(world.app.audited("member.role_kept").await, 1);
+}
+
+impl World {
+    /// Gives the user an account at `provider`, as if it had been linked.
+    async fn link(&self, user: UserId, provider: &'static str) -> AccountId {
+        let now = self.app.clock.now();
+        let account = Account {
+            id: AccountId::mint(now, self.app.entropy.id_bits()),
+            user_id: user,
+            provider: provider.to_owned(),
+            subject: "linked".to_owned(),
+            email: None,
+            email_verified: false,
+            created_at: now,
+            last_login_at: now,
+        };
+        let row = account.clone();
+        self.app
+            .authority
+            .store
+            .write::<_, StoreError>(move |tx| accounts::insert(tx, &row))
+            .await
+            .unwrap();
+        account.id
+    }
+}
+
+async fn go_with_the_account(world: World) {
+    let user = world.in_groups(&[]).await;
+    world.app.join("acme", user, "billing/treasurer").await;
+    world.in_groups(&["clerks", "editors", "globals"]).await;
+    let session = world.log_in(&mut world.browser(), "corp").await;
+    let corp = world.accounts(user).await[0].id;
+    let other = world.link(user, "other").await;
+    // The other account gives one of the roles too.
+    let acme = world.app.organization("acme").await;
+    let viewer = "billing/viewer".parse().unwrap();
+    world
+        .app
+        .authority
+        .store
+        .write::<_, StoreError>(move |tx| {
+            let role = roles::find(tx, &viewer)?.unwrap().id;
+            accounts::add_role(tx, other, (acme, role))
+        })
+        .await
+        .unwrap();
+    account::unlink(&world.app.authority, &session, corp)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.held("acme", user).await,
+        ["billing/treasurer", "billing/viewer"]
+    );
+    assert!(world.held("globex", user).await.is_empty());
+    assert_eq!(world.app.audited("member.role_taken").await, 1);
+    assert_eq!(world.app.audited("member.removed").await, 1);
+    assert_eq!(world.app.audited("account.unlinked").await, 1);
+    let left = world.accounts(user).await;
+    assert_eq!(left.iter().map(|one| one.id).collect::<Vec<_>>(), [other]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_that_an_accounts_groups_gave_go_with_it_and_others_stay() {
+    go_with_the_account(world(None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_that_an_accounts_groups_gave_go_with_it_on_postgres_too() {
+    if let Some(store) = postgres::database() {
+        go_with_the_account(world(Some(store)).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_owner_stays_when_the_account_that_made_them_one_goes() {
+    let world = World::start_with(None, rules).await;
+    let founder = world.app.owner_of("acme").await;
+    let user = world.in_groups(&["bosses"]).await;
+    let session = world.log_in(&mut world.browser(), "corp").await;
+    world
+        .app
+        .delete(format!("/v1/organizations/acme/members/{}", founder.id))
+        .by(&founder.token)
+        .send()
+        .await
+        .expect(200);
+    let corp = world.accounts(user).await[0].id;
+    world.link(user, "other").await;
+    account::unlink(&world.app.authority, &session, corp)
+        .await
+        .unwrap();
     assert_eq!(world.held("acme", user).await, ["auth/owner"]);
     assert_eq!(world.app.audited("member.role_kept").await, 1);
 }

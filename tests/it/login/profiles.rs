@@ -8,6 +8,7 @@ use doorward::store::StoreError;
 use doorward::store::providers::{self, StoredProvider};
 use serde_json::json;
 
+use super::upstream::Upstream;
 use super::world::{HOME, NOW, World};
 
 on_both_engines! {
@@ -333,7 +334,47 @@ async fn a_login_without_its_time_links_nothing_unless_its_provider_cannot_tell_
         assert!(url.contains("prompt=login"));
         // It still does not say.
         let back = browser.get(&world.corp.agree(&url)).await.expect(303);
-        browser.get(back.header("location")).await.expect(403);
+        let told = browser.get(back.header("location")).await.expect(403);
+        let told = told.body.as_str().unwrap();
+        assert!(
+            told.contains("sign in with another account that opens this one"),
+            "{told}"
+        );
         assert_eq!(world.accounts(session.user_id).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_or_will_not_prove_again_who_they_are_is_told_what_to_do() {
+    let world = World::start(None).await;
+    world.hub.with(|script| {
+        script.github = (json!({"id": 7, "login": "octo", "name": "Octo"}), json!([]));
+    });
+    for provider in ["hub", "corp"] {
+        let mut browser = world.browser();
+        let session = world.log_in(&mut browser, provider).await;
+        world.advance(Duration::from_mins(11));
+        let link = world.begin(&LoginRequest {
+            purpose: LoginPurpose::Link {
+                user: session.user_id,
+                session: session.id,
+            },
+            ..LoginRequest::to("/account?linked=other")
+        });
+        let proof = browser.get(&link).await.expect(303);
+        let page = browser.sign_in_page(proof.header("location")).await;
+        let chosen = browser.choose(&page, provider).await.expect(303);
+        let away = chosen.header("location").to_owned();
+        if provider == "hub" {
+            let told = browser.get(&away).await.expect(403);
+            let told = told.body.as_str().unwrap();
+            assert!(told.contains("Sign out and in again"), "{told}");
+            continue;
+        }
+        // Whoever stops on the way is asked again, and may.
+        let back = browser.get(&Upstream::refuse(&away, "access_denied")).await;
+        let page = browser.get(back.expect(303).header("location")).await;
+        let page = page.expect(200);
+        assert!(page.body.as_str().unwrap().contains("prove once more"));
     }
 }

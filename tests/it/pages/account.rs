@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use doorward::authority::account::APPS_MAX;
 use doorward::domain::app::RefreshBinding;
-use doorward::domain::{ClientIdentifier, GrantId, Scopes, SessionId, UserId};
+use doorward::domain::{ClientId, ClientIdentifier, GrantId, Scopes, SessionId, UserId};
 use doorward::runtime::Clock;
 use doorward::store::grants::{self, Grant};
 use doorward::store::{StoreError, clients, consents, sessions, users};
@@ -20,6 +21,7 @@ on_both_engines! {
     signing_out_everywhere_ends_this_session_too_and_every_token,
     signing_out_takes_the_cookie_away,
     an_app_loses_its_consent_and_its_grants,
+    many_apps_come_in_pages,
     a_way_to_sign_in_is_removed_but_never_the_last,
     of_two_ways_removed_at_once_one_stays,
     a_session_that_was_ended_ends_nothing,
@@ -222,6 +224,47 @@ async fn an_app_loses_its_consent_and_its_grants(app: TestApp) {
     assert_eq!(app.audited("app.revoked").await, 1);
     leads_to(here.send(&path).await, "/account");
     assert_eq!(app.audited("app.revoked").await, 1);
+}
+
+async fn many_apps_come_in_pages(app: TestApp) {
+    let ada = app.user("ada").await;
+    let now = app.clock.now();
+    let ids: Vec<ClientId> = (0..=APPS_MAX)
+        .map(|_| ClientId::mint(now, app.entropy.id_bits()))
+        .collect();
+    app.authority
+        .store
+        .write::<_, StoreError>(move |tx| {
+            let operator = "operator".parse().unwrap();
+            let like = clients::find_by_identifier(tx, &operator)?.unwrap();
+            let scope = Scopes::parse("openid").unwrap();
+            for (number, id) in ids.iter().enumerate() {
+                let client = clients::Client {
+                    id: *id,
+                    identifier: format!("app-{number}").parse().unwrap(),
+                    name: format!("App number {number}."),
+                    ..like.clone()
+                };
+                clients::insert(tx, &client, None)?;
+                // The first one longest ago.
+                let then = now.plus(Duration::from_secs(number as u64));
+                consents::grant(tx, ada, *id, &scope, then)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let here = sign_in(&app, ada, FIREFOX).await;
+    let first = here.page("/account").await;
+    assert_eq!(first.matches("/revoke\"").count(), APPS_MAX);
+    assert!(first.contains("App number 50.") && !first.contains("App number 0."));
+    assert!(first.contains("href=\"/account?apps=1#apps\""));
+    let second = here.page("/account?apps=1").await;
+    assert_eq!(second.matches("/revoke\"").count(), 1);
+    assert!(second.contains("App number 0.") && second.contains("href=\"/account#apps\""));
+    assert!(!second.contains("apps=2"));
+    let beyond = here.page("/account?apps=18446744073709551615").await;
+    assert_eq!(beyond.matches("/revoke\"").count(), 0);
 }
 
 async fn a_way_to_sign_in_is_removed_but_never_the_last(app: TestApp) {

@@ -18,7 +18,6 @@ use crate::authority::login::{
     returning_with,
 };
 use crate::domain::provider::ProviderKind;
-use crate::domain::{SessionId, UserId};
 use crate::store::StoreError;
 use crate::store::sessions::Session;
 
@@ -53,7 +52,7 @@ pub(super) async fn show(
         Ok(session) => session,
         Err(error) => return visit.store_failure(&error),
     };
-    if let Some(elsewhere) = elsewhere(&visit, &request, session.as_ref(), &fields) {
+    if let Some(elsewhere) = elsewhere(&visit, &request, session.as_ref(), &fields).await {
         return elsewhere;
     }
     match page(&authority, request, sealed, &fields).await {
@@ -78,7 +77,7 @@ fn begin(visit: &Visit<'_>, request: &LoginRequest) -> Response {
 
 /// Another answer than the page: who is logged in already goes on, and who wants to link an account
 /// proves first who they are.
-fn elsewhere(
+async fn elsewhere(
     visit: &Visit<'_>,
     request: &LoginRequest,
     session: Option<&Session>,
@@ -95,18 +94,15 @@ fn elsewhere(
             (fits && !request.choose && !request.wants_fresh_proof())
                 .then(|| see_other(&request.return_to, []))
         }
-        LoginPurpose::Link { user, session: id } => link(visit, session, (user, id), fields),
+        LoginPurpose::Link { user, session: id } => {
+            let session = session.filter(|session| session.id == id && session.user_id == user);
+            link(visit, session, fields).await
+        }
     }
 }
 
-fn link(
-    visit: &Visit<'_>,
-    session: Option<&Session>,
-    (user, id): (UserId, SessionId),
-    fields: &Fields,
-) -> Option<Response> {
-    let Some(session) = session.filter(|session| session.id == id && session.user_id == user)
-    else {
+async fn link(visit: &Visit<'_>, session: Option<&Session>, fields: &Fields) -> Option<Response> {
+    let Some(session) = session else {
         return Some(visit.failure(ErrorKind::Expired, None));
     };
     let now = visit.authority.clock.now();
@@ -114,8 +110,7 @@ fn link(
         return None;
     }
     if fields.find("login_error").is_some() {
-        let detail = "sign out and in again, then link the account within ten minutes";
-        return Some(visit.failure(ErrorKind::NotAllowed, Some(detail)));
+        return Some(unproved(visit, &session.provider).await);
     }
     let prove = LoginRequest {
         force: true,
@@ -123,6 +118,19 @@ fn link(
         ..LoginRequest::to(format!("/login?request={}", fields.get("request")))
     };
     Some(begin(visit, &prove))
+}
+
+/// What to do when the provider of the session gives no fresh proof. A new session counts as one only
+/// where the provider has no other way.
+async fn unproved(visit: &Visit<'_>, provider: &str) -> Response {
+    match Provider::find(visit.authority, provider).await {
+        Ok(Some(provider)) if !provider.reauthenticates() => {
+            visit.failure(ErrorKind::ProofNeeded, None)
+        }
+        Ok(_) => visit.failure(ErrorKind::ProofUntold, None),
+        Err(ProviderError::Store(error)) => visit.store_failure(&error),
+        Err(error) => visit.provider_failure(&error),
+    }
 }
 
 /// The page; `None` when there is no provider to choose.

@@ -31,6 +31,10 @@ pub struct AccountPage {
     pub sessions: Vec<SessionLine>,
     /// The apps that act for them.
     pub apps: Vec<AppLine>,
+    /// The path of the first of them, where these are not.
+    pub first_apps: Option<String>,
+    /// The path of those that come after them.
+    pub more_apps: Option<String>,
     /// The organizations they belong to.
     pub organizations: Vec<OrganizationLine>,
     /// The present.
@@ -54,20 +58,17 @@ pub enum AccountDone {
     LastProvider,
     /// No provider was linked.
     NotLinked,
-    /// An account whose groups give roles stays.
-    GivesRoles,
     /// An invitation was accepted.
     Joined,
 }
 
 impl AccountDone {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("unlinked", Self::Unlinked),
         ("session-ended", Self::SessionEnded),
         ("others-ended", Self::OthersEnded),
         ("app-revoked", Self::AppRevoked),
         ("last-provider", Self::LastProvider),
-        ("gives-roles", Self::GivesRoles),
         ("joined", Self::Joined),
     ];
 
@@ -96,6 +97,8 @@ pub struct LinkedProvider {
     pub provider: String,
     /// The address there.
     pub email: Option<String>,
+    /// Whether its groups give roles, which go with it.
+    pub gives_roles: bool,
     /// When it last opened this account.
     pub last_login_at: Timestamp,
 }
@@ -195,7 +198,6 @@ impl View<'_> {
             AccountDone::OthersEnded => words.done_others_ended.as_str(),
             AccountDone::AppRevoked => words.done_app_revoked.as_str(),
             AccountDone::LastProvider => words.last_provider.as_str(),
-            AccountDone::GivesRoles => words.gives_roles.as_str(),
             AccountDone::Joined => words.done_joined.as_str(),
             AccountDone::NotLinked => words.not_linked.as_str(),
         }

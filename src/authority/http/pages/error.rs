@@ -38,6 +38,10 @@ pub enum ErrorKind {
     AccountSuspended,
     /// The provider's account may not sign in here.
     NotAllowed,
+    /// An account is to be linked from a login that is too old, and cannot be had again.
+    ProofNeeded,
+    /// An account is to be linked from a login whose time is not told.
+    ProofUntold,
     /// The provider's account belongs to another account here.
     AlreadyLinked,
     /// An account with the same address exists: link from there.
@@ -61,7 +65,11 @@ impl ErrorKind {
         match self {
             Self::BadRequest | Self::UnknownApp | Self::Expired => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::AccountSuspended | Self::NotAllowed | Self::FormExpired => StatusCode::FORBIDDEN,
+            Self::AccountSuspended
+            | Self::NotAllowed
+            | Self::ProofNeeded
+            | Self::ProofUntold
+            | Self::FormExpired => StatusCode::FORBIDDEN,
             Self::AlreadyLinked | Self::LinkNeeded => StatusCode::CONFLICT,
             Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
@@ -87,6 +95,8 @@ impl View<'_> {
             ErrorKind::NotFound => (words.not_found_title, words.not_found_text),
             ErrorKind::AccountSuspended => (words.suspended_title, words.suspended_text),
             ErrorKind::NotAllowed => (words.not_allowed_title, words.not_allowed_text),
+            ErrorKind::ProofNeeded => (words.proof_needed_title, words.proof_needed_text),
+            ErrorKind::ProofUntold => (words.proof_untold_title, words.proof_untold_text),
             ErrorKind::AlreadyLinked => (words.already_linked_title, words.already_linked_text),
             ErrorKind::LinkNeeded => (words.link_needed_title, words.link_needed_text),
             ErrorKind::FormExpired => (words.form_expired_title, words.form_expired_text),

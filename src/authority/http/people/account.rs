@@ -52,12 +52,14 @@ async fn show(visitor: Visitor) -> Response {
     };
     let (user, now) = (session.user_id, visitor.authority.clock.now());
     let store = &visitor.authority.store;
+    // What is no number, or far beyond any, is the first page.
+    let apps_page = visitor.query().get("apps").parse().unwrap_or(0);
     let found = store
-        .read::<_, StoreError>(move |tx| account::overview(tx, user, now))
+        .read::<_, StoreError>(move |tx| account::overview(tx, user, apps_page, now))
         .await;
     match found {
         Ok(Some(overview)) => {
-            let page = page(&visitor, &session, overview);
+            let page = page(&visitor, &session, overview, apps_page);
             visitor.show(page.render(visitor.locale, &visitor.authority.config.brand))
         }
         Ok(None) => visitor.error(ErrorKind::NotFound),
@@ -65,7 +67,7 @@ async fn show(visitor: Visitor) -> Response {
     }
 }
 
-fn page(visitor: &Visitor, session: &Session, overview: Overview) -> AccountPage {
+fn page(visitor: &Visitor, session: &Session, overview: Overview, apps_page: usize) -> AccountPage {
     let names: BTreeMap<String, String> = overview
         .providers
         .iter()
@@ -87,6 +89,7 @@ fn page(visitor: &Visitor, session: &Session, overview: Overview) -> AccountPage
                 id: account.id,
                 provider: name(&account.provider),
                 email: account.email.clone(),
+                gives_roles: overview.giving_roles.contains(&account.id),
                 last_login_at: account.last_login_at,
             })
             .collect(),
@@ -107,6 +110,10 @@ fn page(visitor: &Visitor, session: &Session, overview: Overview) -> AccountPage
             .collect(),
         sessions: sessions(session, &overview.sessions, name),
         apps: overview.apps.into_iter().map(app_line).collect(),
+        first_apps: (apps_page > 0).then(|| format!("{PATH}#apps")),
+        more_apps: overview
+            .more_apps
+            .then(|| format!("{PATH}?apps={}#apps", apps_page.saturating_add(1))),
         organizations: overview
             .organizations
             .into_iter()
@@ -167,7 +174,6 @@ fn back(visitor: &Visitor, outcome: Result<(), AccountError>, done: AccountDone)
     let done = match outcome {
         Ok(()) => done,
         Err(AccountError::LastProvider) => AccountDone::LastProvider,
-        Err(AccountError::GivesRoles) => AccountDone::GivesRoles,
         Err(error) => return visitor.refused(&error),
     };
     see_other(&format!("{PATH}?done={}", done.word()))

@@ -153,9 +153,7 @@ impl Visitor {
     pub(super) fn refused(&self, error: &AccountError) -> Response {
         match error {
             AccountError::SessionOver => self.sign_in(&LoginRequest::to("/account")),
-            AccountError::NotFound | AccountError::LastProvider | AccountError::GivesRoles => {
-                see_other("/account")
-            }
+            AccountError::NotFound | AccountError::LastProvider => see_other("/account"),
             AccountError::Store(error) => self.store_failed(error),
         }
     }

@@ -75,6 +75,14 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     not_allowed_text: Text(
         "Konten dieser Art sind hier nicht zugelassen. Versuchen Sie es mit einem anderen Konto.",
     ),
+    proof_needed_title: Text("Weisen Sie sich noch einmal aus"),
+    proof_needed_text: Text(
+        "Ihre Anmeldeart kann Sie nicht noch einmal fragen. Melden Sie sich ab und wieder an, und fügen Sie das Konto innerhalb von zehn Minuten hinzu.",
+    ),
+    proof_untold_title: Text("Gerade kann kein Konto hinzugefügt werden"),
+    proof_untold_text: Text(
+        "Der Anbieter, mit dem Sie angemeldet sind, hat nicht bestätigt, dass Sie sich eben ausgewiesen haben. Melden Sie sich ab, melden Sie sich mit einem anderen Konto an, das dieses öffnet, und fügen Sie es dann hinzu. Gibt es keines, wenden Sie sich an den Betreiber.",
+    ),
     already_linked_title: Text("Dieses Konto ist schon vergeben"),
     already_linked_text: Text(
         "Es öffnet hier bereits ein anderes Konto. Melden Sie sich damit an, um zu sehen, welches.",
@@ -186,8 +194,10 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
     invitation_decline: Text("Ablehnen"),
     done_joined: Text("Sie sind der Organisation beigetreten."),
     gives_roles: Text(
-        "Dieses Konto gibt Ihnen Rollen in Organisationen, deshalb bleibt es. Wenden Sie sich an diejenigen, die es verwalten.",
+        "Es gibt Ihnen Rollen in Organisationen. Entfernen Sie es, enden auch diese.",
     ),
+    first_apps: Text("Die zuletzt verwendeten Apps"),
+    more_apps: Text("Weitere Apps"),
     declined_title: Text("Abgelehnt"),
     declined_text: Text("Es wurde nichts geändert. Der Link gilt bis zu seinem Ablauf."),
     invitation_gone_title: Text("Diese Einladung gilt nicht"),

@@ -65,6 +65,14 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     suspended_text: Text("You cannot sign in with it. Ask the people who look after it."),
     not_allowed_title: Text("You cannot sign in with this account"),
     not_allowed_text: Text("Accounts of this kind are not admitted here. Try another account."),
+    proof_needed_title: Text("Prove again who you are"),
+    proof_needed_text: Text(
+        "Your way to sign in cannot ask you again. Sign out and in again, and add the account within ten minutes.",
+    ),
+    proof_untold_title: Text("No account can be added just now"),
+    proof_untold_text: Text(
+        "The provider that you signed in with did not say that you proved just now who you are. Sign out, sign in with another account that opens this one, and add it then. If there is none, ask whoever runs this site.",
+    ),
     already_linked_title: Text("That account is taken"),
     already_linked_text: Text(
         "It already opens another account here. Sign in with it to see which one.",
@@ -171,9 +179,9 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     invitation_accept: Text("Accept"),
     invitation_decline: Text("Decline"),
     done_joined: Text("You joined the organization."),
-    gives_roles: Text(
-        "This account gives you roles in organizations, so it stays. Ask those who manage it.",
-    ),
+    gives_roles: Text("It gives you roles in organizations. Remove it, and they go too."),
+    first_apps: Text("The apps used last"),
+    more_apps: Text("More apps"),
     declined_title: Text("Declined"),
     declined_text: Text("Nothing was changed. The link stays valid until it expires."),
     invitation_gone_title: Text("This invitation is not valid"),
