@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use doorward::crypto::digest::sha256;
 use doorward::protocol::oauth::FORM;
 use doorward::store::apps::App;
+use doorward::store::{StoreError, grants, sessions};
 use serde_json::{Value, json};
 
 use super::client_auth::Key;
@@ -20,6 +21,7 @@ on_both_engines! {
     a_bound_token_is_no_bearer_token_and_a_proof_counts_once,
     a_proof_is_of_this_method_url_token_and_time,
     a_public_clients_refresh_token_is_bound_to_its_key,
+    a_refresh_with_another_key_or_by_another_client_is_no_use_of_anything,
     a_code_bound_by_its_request_wants_that_key,
 }
 
@@ -202,6 +204,48 @@ async fn a_public_clients_refresh_token_is_bound_to_its_key(app: TestApp) {
     let one = token(&app, &spa, &key, &form).await.expect(200);
     let two = token(&app, &spa, &key, &form).await.expect(200);
     assert_eq!(text(&one, "refresh_token"), text(&two, "refresh_token"));
+}
+
+async fn a_refresh_with_another_key_or_by_another_client_is_no_use_of_anything(app: TestApp) {
+    let spa = public(&app, "spa").await;
+    let other = public(&app, "other").await;
+    let key = Key::new();
+    let agreed = agree(&app, &spa, "openid").await;
+    let first = token(&app, &spa, &key, &code_form(&agreed.code))
+        .await
+        .expect(200);
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={}",
+        text(&first, "refresh_token")
+    );
+    let (session, grant) = (agreed.session, agreed.grant);
+    let noted = async || {
+        app.authority
+            .store
+            .read::<_, StoreError>(move |tx| {
+                let session = sessions::find(tx, session)?.unwrap();
+                let grant = grants::find(tx, grant)?.unwrap();
+                Ok((
+                    session.last_seen_at,
+                    session.idle_expires_at,
+                    grant.last_used_at,
+                ))
+            })
+            .await
+            .unwrap()
+    };
+    let before = noted().await;
+    app.clock.advance(Duration::from_mins(10));
+    let stolen = token(&app, &spa, &Key::new(), &form).await;
+    expect_error(stolen, 400, "invalid_grant");
+    let unproved = super::tokens::ask(&app, "/oauth2/token", &spa, &form).await;
+    expect_error(unproved, 400, "invalid_dpop_proof");
+    let elsewhere = token(&app, &other, &key, &form).await;
+    expect_error(elsewhere, 400, "invalid_grant");
+    assert_eq!(noted().await, before);
+    token(&app, &spa, &key, &form).await.expect(200);
+    let (seen, idle, used) = noted().await;
+    assert!(seen > before.0 && idle > before.1 && used > before.2);
 }
 
 async fn a_code_bound_by_its_request_wants_that_key(app: TestApp) {

@@ -34,6 +34,7 @@ mod logout;
 mod par;
 mod races;
 mod refresh;
+mod sidecars;
 mod tokens;
 mod userinfo;
 pub mod world;

@@ -391,6 +391,36 @@ fn a_token_bound_to_an_organization_does_nothing_in_another() {
 }
 
 #[test]
+fn a_token_bound_to_an_organization_that_its_user_left_does_nothing_whatever_policies_say() {
+    let policy = "permit (principal, action == Action::\"docs:page:write\", resource);";
+    let files = vec![("site.cedar".to_owned(), policy.to_owned())];
+    let mut tokens = Tokens::with(Setup {
+        custom: CustomPolicies::parse(files, Attributes::default()).unwrap(),
+        ..Setup::default()
+    });
+    let mut worker = tokens.world.worker();
+    let bound = tokens.token(|claims| {
+        claims.sub = user(2).to_string();
+        claims.dw_org = Some(organization(1));
+    });
+    let asked = (1, "write");
+    assert_eq!(
+        tokens.decide(&mut worker, &bound, asked),
+        (true, Why::Policies),
+        "a member whose role does not allow it"
+    );
+    tokens.world.apply(vec![no_member(1, 2)]);
+    assert_eq!(
+        tokens.decide(&mut worker, &bound, asked),
+        (false, Why::NotMember)
+    );
+    assert_eq!(
+        tokens.decide(&mut worker, &bound, (2, "write")),
+        (false, Why::OtherOrganization)
+    );
+}
+
+#[test]
 fn a_client_for_itself_has_its_scopes_and_no_roles() {
     let tokens = Tokens::new();
     let mut worker = tokens.world.worker();
