@@ -165,7 +165,7 @@ fn connected(
     let mut found = Vec::new();
     for (client, held) in held.into_iter().skip(first).take(APPS_MAX) {
         let (name, logo_uri) = match apps::find(tx, client)? {
-            Some(app) => (app.client.name, app.logo_uri),
+            Some(app) => (app.spec.name, app.spec.logo_uri),
             None => match clients::find(tx, client)? {
                 Some(client) => (client.name, None),
                 None => continue,

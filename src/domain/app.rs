@@ -148,7 +148,7 @@ pub struct AppSpec {
     pub grant_types: GrantTypes,
     /// The most it may ask for.
     pub scopes: Scopes,
-    /// Where codes may be sent.
+    /// Where codes may be sent: compared as texts, but for the port of a loopback address.
     pub redirect_uris: Vec<String>,
     /// Where people may be sent after they logged out.
     pub post_logout_redirect_uris: Vec<String>,
@@ -156,19 +156,19 @@ pub struct AppSpec {
     pub backchannel_logout_uri: Option<String>,
     /// The audiences it may ask for (RFC 8707).
     pub resources: Vec<String>,
-    /// Its public keys, as JSON.
+    /// Its public keys, a JSON Web Key Set, for `private_key_jwt`.
     pub jwks: Option<String>,
     /// Of the house: people are not asked for consent.
     pub first_party: bool,
-    /// Only pushed authorization requests count.
+    /// Only pushed authorization requests count (RFC 9126).
     pub require_par: bool,
-    /// Only DPoP-bound tokens are given.
+    /// Only DPoP-bound tokens are given (RFC 9449).
     pub dpop_bound: bool,
     /// How long its refresh tokens live.
     pub refresh_binding: RefreshBinding,
     /// What signs its ID tokens.
     pub id_token_alg: IdTokenAlg,
-    /// A picture.
+    /// A picture, for the consent page.
     pub logo_uri: Option<String>,
     /// Its home page.
     pub client_uri: Option<String>,

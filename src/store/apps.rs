@@ -2,136 +2,77 @@
 //!
 //! Secrets, states and retirement are a client's ([`super::clients`]); this is the rest.
 
-use crate::domain::app::{
-    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantTypes, IdTokenAlg, RefreshBinding,
-};
+use crate::domain::app::{AppSpec, ClientSource};
 use crate::domain::{ClientId, ClientIdentifier, ClientKind, Timestamp, TokenDigest};
 
 use super::clients::{self, Client, ClientState};
 use super::{Row, StoreError, Tx};
 
-/// An app as the store tells it.
+/// An app as the store tells it: its registration, and what only a row has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
-    /// Who it is.
-    pub client: Client,
-    /// Where codes may be sent: compared as texts, but for the port of a loopback address.
-    pub redirect_uris: Vec<String>,
-    /// Where it runs.
-    pub application_type: ApplicationType,
-    /// How it proves itself.
-    pub auth_method: AuthMethod,
-    /// The ways in which it may get tokens.
-    pub grant_types: GrantTypes,
-    /// The audiences it may ask for (RFC 8707).
-    pub resources: Vec<String>,
-    /// Where people may be sent after they logged out.
-    pub post_logout_redirect_uris: Vec<String>,
-    /// Where it hears of a session's end.
-    pub backchannel_logout_uri: Option<String>,
-    /// Its public keys, a JSON Web Key Set, for `private_key_jwt`.
-    pub jwks: Option<String>,
-    /// Of the house: people are not asked for consent.
-    pub first_party: bool,
-    /// Only pushed authorization requests count (RFC 9126).
-    pub require_par: bool,
-    /// Only DPoP-bound tokens are given (RFC 9449).
-    pub dpop_bound: bool,
-    /// How long its refresh tokens live.
-    pub refresh_binding: RefreshBinding,
-    /// What signs its ID tokens.
-    pub id_token_alg: IdTokenAlg,
-    /// A picture, for the consent page.
-    pub logo_uri: Option<String>,
-    /// Its home page.
-    pub client_uri: Option<String>,
-    /// Its privacy policy.
-    pub policy_uri: Option<String>,
-    /// Its terms of service.
-    pub tos_uri: Option<String>,
+    /// Its row.
+    pub id: ClientId,
+    /// What it is registered as.
+    pub spec: AppSpec,
+    /// Whether it may act.
+    pub state: ClientState,
+    /// Tokens of an earlier epoch are refused.
+    pub token_epoch: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
     /// Where this row came from.
     pub source: ClientSource,
     /// When a registered or fetched one goes.
     pub expires_at: Option<Timestamp>,
 }
 
+/// An app is read as what it is registered as.
+impl std::ops::Deref for App {
+    type Target = AppSpec;
+
+    fn deref(&self) -> &AppSpec {
+        &self.spec
+    }
+}
+
 impl App {
     /// A new app of this registration.
-    pub fn new(id: ClientId, spec: AppSpec, source: ClientSource, now: Timestamp) -> Self {
-        let client = Client {
+    pub const fn new(id: ClientId, spec: AppSpec, source: ClientSource, now: Timestamp) -> Self {
+        Self {
             id,
-            identifier: spec.identifier,
-            name: spec.name,
-            kind: ClientKind::App,
-            scopes: spec.scopes,
+            spec,
             state: ClientState::Active,
             token_epoch: 0,
             created_at: now,
-        };
-        Self {
-            client,
-            redirect_uris: spec.redirect_uris,
-            application_type: spec.application_type,
-            auth_method: spec.auth_method,
-            grant_types: spec.grant_types,
-            resources: spec.resources,
-            post_logout_redirect_uris: spec.post_logout_redirect_uris,
-            backchannel_logout_uri: spec.backchannel_logout_uri,
-            jwks: spec.jwks,
-            first_party: spec.first_party,
-            require_par: spec.require_par,
-            dpop_bound: spec.dpop_bound,
-            refresh_binding: spec.refresh_binding,
-            id_token_alg: spec.id_token_alg,
-            logo_uri: spec.logo_uri,
-            client_uri: spec.client_uri,
-            policy_uri: spec.policy_uri,
-            tos_uri: spec.tos_uri,
             source,
             expires_at: None,
         }
     }
 
-    /// The same client, registered otherwise.
+    /// The same client, registered otherwise. Its public name stays.
     #[must_use]
     pub fn with(&self, spec: AppSpec) -> Self {
-        let changed = Self::new(self.client.id, spec, self.source, self.client.created_at);
         Self {
-            client: Client {
-                identifier: self.client.identifier.clone(),
-                kind: self.client.kind.clone(),
-                state: self.client.state,
-                token_epoch: self.client.token_epoch,
-                ..changed.client
+            spec: AppSpec {
+                identifier: self.spec.identifier.clone(),
+                ..spec
             },
-            expires_at: self.expires_at,
-            ..changed
+            ..self.clone()
         }
     }
 
-    /// What it is registered as.
-    pub fn spec(&self) -> AppSpec {
-        AppSpec {
-            identifier: self.client.identifier.clone(),
-            name: self.client.name.clone(),
-            application_type: self.application_type,
-            auth_method: self.auth_method,
-            grant_types: self.grant_types.clone(),
-            scopes: self.client.scopes.clone(),
-            redirect_uris: self.redirect_uris.clone(),
-            post_logout_redirect_uris: self.post_logout_redirect_uris.clone(),
-            backchannel_logout_uri: self.backchannel_logout_uri.clone(),
-            resources: self.resources.clone(),
-            jwks: self.jwks.clone(),
-            first_party: self.first_party,
-            require_par: self.require_par,
-            dpop_bound: self.dpop_bound,
-            refresh_binding: self.refresh_binding,
-            id_token_alg: self.id_token_alg,
-            logo_uri: self.logo_uri.clone(),
-            client_uri: self.client_uri.clone(),
-            policy_uri: self.policy_uri.clone(),
-            tos_uri: self.tos_uri.clone(),
+    /// What it is among clients.
+    pub fn client(&self) -> Client {
+        Client {
+            id: self.id,
+            identifier: self.spec.identifier.clone(),
+            name: self.spec.name.clone(),
+            kind: ClientKind::App,
+            scopes: self.spec.scopes.clone(),
+            state: self.state,
+            token_epoch: self.token_epoch,
+            created_at: self.created_at,
         }
     }
 }
@@ -152,25 +93,34 @@ fn select(condition: &str) -> String {
 
 fn from_row(row: &Row) -> Result<App, StoreError> {
     let text = |index: usize| Ok(row.optional_text(COLUMNS + index)?.map(str::to_owned));
+    let client = clients::from_row(row)?;
     Ok(App {
-        client: clients::from_row(row)?,
-        redirect_uris: row.text_array(COLUMNS)?,
-        application_type: row.parse(COLUMNS + 1)?,
-        auth_method: row.parse(COLUMNS + 2)?,
-        grant_types: row.parse(COLUMNS + 3)?,
-        resources: row.text_array(COLUMNS + 4)?,
-        post_logout_redirect_uris: row.text_array(COLUMNS + 5)?,
-        backchannel_logout_uri: text(6)?,
-        jwks: text(7)?,
-        first_party: row.bool(COLUMNS + 8)?,
-        require_par: row.bool(COLUMNS + 9)?,
-        dpop_bound: row.bool(COLUMNS + 10)?,
-        refresh_binding: row.parse(COLUMNS + 11)?,
-        id_token_alg: row.parse(COLUMNS + 12)?,
-        logo_uri: text(13)?,
-        client_uri: text(14)?,
-        policy_uri: text(15)?,
-        tos_uri: text(16)?,
+        id: client.id,
+        spec: AppSpec {
+            identifier: client.identifier,
+            name: client.name,
+            scopes: client.scopes,
+            redirect_uris: row.text_array(COLUMNS)?,
+            application_type: row.parse(COLUMNS + 1)?,
+            auth_method: row.parse(COLUMNS + 2)?,
+            grant_types: row.parse(COLUMNS + 3)?,
+            resources: row.text_array(COLUMNS + 4)?,
+            post_logout_redirect_uris: row.text_array(COLUMNS + 5)?,
+            backchannel_logout_uri: text(6)?,
+            jwks: text(7)?,
+            first_party: row.bool(COLUMNS + 8)?,
+            require_par: row.bool(COLUMNS + 9)?,
+            dpop_bound: row.bool(COLUMNS + 10)?,
+            refresh_binding: row.parse(COLUMNS + 11)?,
+            id_token_alg: row.parse(COLUMNS + 12)?,
+            logo_uri: text(13)?,
+            client_uri: text(14)?,
+            policy_uri: text(15)?,
+            tos_uri: text(16)?,
+        },
+        state: client.state,
+        token_epoch: client.token_epoch,
+        created_at: client.created_at,
         source: row.parse(COLUMNS + 17)?,
         expires_at: row.optional_time(COLUMNS + 18)?,
     })
@@ -225,24 +175,25 @@ pub fn expired(tx: &mut dyn Tx, now: Timestamp, limit: i64) -> Result<Vec<App>, 
 }
 
 fn details(app: &App) -> Vec<super::Val> {
+    let spec = &app.spec;
     vec![
-        app.client.id.into(),
-        app.application_type.as_str().into(),
-        app.auth_method.as_str().into(),
-        app.grant_types.to_string().into(),
-        app.resources.clone().into(),
-        app.post_logout_redirect_uris.clone().into(),
-        app.backchannel_logout_uri.clone().into(),
-        app.jwks.clone().into(),
-        app.first_party.into(),
-        app.require_par.into(),
-        app.dpop_bound.into(),
-        app.refresh_binding.as_str().into(),
-        app.id_token_alg.as_str().into(),
-        app.logo_uri.clone().into(),
-        app.client_uri.clone().into(),
-        app.policy_uri.clone().into(),
-        app.tos_uri.clone().into(),
+        app.id.into(),
+        spec.application_type.as_str().into(),
+        spec.auth_method.as_str().into(),
+        spec.grant_types.to_string().into(),
+        spec.resources.clone().into(),
+        spec.post_logout_redirect_uris.clone().into(),
+        spec.backchannel_logout_uri.clone().into(),
+        spec.jwks.clone().into(),
+        spec.first_party.into(),
+        spec.require_par.into(),
+        spec.dpop_bound.into(),
+        spec.refresh_binding.as_str().into(),
+        spec.id_token_alg.as_str().into(),
+        spec.logo_uri.clone().into(),
+        spec.client_uri.clone().into(),
+        spec.policy_uri.clone().into(),
+        spec.tos_uri.clone().into(),
         app.source.as_str().into(),
         app.expires_at.into(),
     ]
@@ -259,7 +210,7 @@ pub fn insert(
     secret: Option<TokenDigest>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    clients::insert(tx, &app.client, secret)?;
+    clients::insert(tx, &app.client(), secret)?;
     set_redirect_uris(tx, app, now)?;
     tx.exec(
         "INSERT INTO client_details (client_id, application_type, auth_method, grant_types, \
@@ -278,7 +229,7 @@ pub fn update(tx: &mut dyn Tx, app: &App, now: Timestamp) -> Result<(), StoreErr
     set_redirect_uris(tx, app, now)?;
     tx.exec(
         "UPDATE client_settings SET scopes = ?1 WHERE client_id = ?2",
-        &[app.client.scopes.to_string().into(), app.client.id.into()],
+        &[app.spec.scopes.to_string().into(), app.id.into()],
     )?;
     tx.exec(
         "UPDATE client_details SET application_type = ?2, auth_method = ?3, grant_types = ?4, \
@@ -295,10 +246,10 @@ fn set_redirect_uris(tx: &mut dyn Tx, app: &App, now: Timestamp) -> Result<(), S
     tx.exec(
         "UPDATE oauth_clients SET name = ?1, redirect_uris = ?2, updated_at = ?3 WHERE id = ?4",
         &[
-            app.client.name.as_str().into(),
-            app.redirect_uris.clone().into(),
+            app.spec.name.as_str().into(),
+            app.spec.redirect_uris.clone().into(),
             now.into(),
-            app.client.id.into(),
+            app.id.into(),
         ],
     )?;
     Ok(())

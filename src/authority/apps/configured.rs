@@ -157,10 +157,10 @@ fn tell_of_drift(store: &Store, configured: &[ConfiguredApp]) -> Result<(), Apps
         configured.iter().map(|app| &app.spec.identifier).collect();
     let rows =
         store.read_blocking::<_, StoreError>(|tx| apps::of_source(tx, ClientSource::Config))?;
-    for left in rows.iter().map(|app| &app.client) {
-        if left.state == ClientState::Active && !named.contains(&left.identifier) {
+    for left in rows {
+        if left.state == ClientState::Active && !named.contains(&left.spec.identifier) {
             tracing::warn!(
-                client = %left.identifier,
+                client = %left.spec.identifier,
                 "this client came from the configuration, which does not name it any more: put it \
                  back, or retire it with `doorward client retire`"
             );

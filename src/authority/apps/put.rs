@@ -111,7 +111,7 @@ fn existing(
             None => Ok(None),
         };
     };
-    if app.client.state == ClientState::Retired {
+    if app.state == ClientState::Retired {
         return Err(AppsError::Retired(identifier.clone()));
     }
     if app.source != source {
@@ -130,15 +130,14 @@ fn plan_in(
     source: ClientSource,
 ) -> Result<(AppPlan, Option<App>), AppsError> {
     let app = existing(tx, &spec.identifier, source)?;
-    let before = app.as_ref().map(App::spec);
-    let changes = changes(before.as_ref(), spec);
+    let changes = changes(app.as_ref().map(|app| &app.spec), spec);
     let action = match &app {
         None => AppAction::Create,
         Some(_) if changes.is_empty() => AppAction::None,
         Some(_) => AppAction::Update,
     };
     let has_secret = match &app {
-        Some(app) => !clients::secrets(tx, app.client.id)?.is_empty(),
+        Some(app) => !clients::secrets(tx, app.id)?.is_empty(),
         None => false,
     };
     let new_secret = spec.auth_method.has_secret()
@@ -222,11 +221,11 @@ fn change(
             previous_until: None,
             now: minted.now,
         };
-        clients::rotate_secret(tx, app.client.id, &rotation)
+        clients::rotate_secret(tx, app.id, &rotation)
     } else if put.spec.auth_method.has_secret() {
         Ok(())
     } else {
-        clients::clear_secrets(tx, app.client.id, minted.now)
+        clients::clear_secrets(tx, app.id, minted.now)
     }
 }
 
@@ -334,16 +333,16 @@ pub async fn standings(
 
 /// How an app of the configuration differs from what that says now.
 pub fn drift(app: &App, declared: &[ConfiguredApp]) -> Option<String> {
-    if app.source != ClientSource::Config || app.client.state != ClientState::Active {
+    if app.source != ClientSource::Config || app.state != ClientState::Active {
         return None;
     }
     let Some(declared) = declared
         .iter()
-        .find(|one| one.spec.identifier == app.client.identifier)
+        .find(|one| one.spec.identifier == app.spec.identifier)
     else {
         return Some("the configuration does not name it any more".to_owned());
     };
-    let fields: Vec<String> = changes(Some(&app.spec()), &declared.spec)
+    let fields: Vec<String> = changes(Some(&app.spec), &declared.spec)
         .into_iter()
         .map(|one| one.field)
         .collect();

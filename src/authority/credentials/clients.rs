@@ -263,7 +263,7 @@ fn rotates(tx: &mut dyn Tx, client: &Client) -> Result<bool, StoreError> {
             !clients::secrets(tx, client.id)?.is_empty()
         }
         ClientKind::App => {
-            apps::find(tx, client.id)?.is_some_and(|app| app.auth_method.has_secret())
+            apps::find(tx, client.id)?.is_some_and(|app| app.spec.auth_method.has_secret())
         }
         ClientKind::Sidecar => false,
     })

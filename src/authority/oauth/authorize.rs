@@ -123,7 +123,7 @@ async fn receive(
     let recipient = Recipient::of_parameters(parameters, redirect_uri.clone(), issuer);
     match check(authority, &app, parameters, redirect_uri) {
         Err(error) => Ok(Err(recipient.refuse(&error))),
-        Ok(_) if app.require_par => Ok(Err(recipient.refuse(&AuthorizeError::new(
+        Ok(_) if app.spec.require_par => Ok(Err(recipient.refuse(&AuthorizeError::new(
             AuthorizeErrorCode::InvalidRequest,
             "the app must push its requests",
         )))),
@@ -188,9 +188,9 @@ pub(super) async fn reopen(
 
 /// The registration may have changed since the request came.
 fn redirects_still(app: &App, interaction: &Interaction) -> Result<(), Refusal> {
-    let native = app.application_type == ApplicationType::Native;
+    let native = app.spec.application_type == ApplicationType::Native;
     let uri = &interaction.request.redirect_uri;
-    if redirect_allowed(&app.redirect_uris, uri, native) {
+    if redirect_allowed(&app.spec.redirect_uris, uri, native) {
         Ok(())
     } else {
         Err(Refusal::RedirectUri)
@@ -285,7 +285,7 @@ pub(super) async fn judge(
         agreed: agreement.scope,
         organization,
     };
-    if app.first_party || !new {
+    if app.spec.first_party || !new {
         return Ok(Judged::Grant(ready));
     }
     if request.prompt.none {
@@ -342,7 +342,7 @@ pub(super) fn log_in(
         login_hint: request.login_hint.clone(),
         provider: request.provider.clone(),
         acr_values: request.acr_values.clone(),
-        client_name: Some(app.client.name.clone()),
+        client_name: Some(app.spec.name.clone()),
         ends_at: Some(request.redirect_uri.clone()),
         ..LoginRequest::to(format!("{RESUME}?request={sealed}"))
     };
@@ -382,7 +382,7 @@ async fn pushed_interaction(
         .store
         .look::<_, StoreError>(move |tx| pushed_requests::find(tx, digest))
         .await?
-        .filter(|pushed| pushed.client_id == app.client.id)
+        .filter(|pushed| pushed.client_id == app.id)
         .filter(|pushed| now < pushed.created_at.plus(lifetime))
         .ok_or(Refusal::PushedRequest)?;
     let checked = serde_json::from_str(&pushed.parameters).map_err(|_| Refusal::PushedRequest)?;
@@ -406,13 +406,13 @@ async fn agreement(
     session: &Session,
 ) -> Result<Agreement, StoreError> {
     let organization = interaction.request.organization.clone();
-    if app.first_party && organization.is_none() {
+    if app.spec.first_party && organization.is_none() {
         return Ok(Agreement {
             scope: Scopes::default(),
             organization: Ok(None),
         });
     }
-    let (user, client) = (session.user_id, app.client.id);
+    let (user, client) = (session.user_id, app.id);
     authority
         .store
         .look::<_, StoreError>(move |tx| {

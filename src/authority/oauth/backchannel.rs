@@ -133,8 +133,8 @@ async fn deliver(authority: &Authority, logout: &PendingLogout) -> Result<bool, 
 
 /// An app that wants to hear, with where.
 fn listener(app: &App) -> Option<(&App, &str)> {
-    let uri = app.backchannel_logout_uri.as_deref()?;
-    (app.client.state == ClientState::Active).then_some((app, uri))
+    let uri = app.spec.backchannel_logout_uri.as_deref()?;
+    (app.state == ClientState::Active).then_some((app, uri))
 }
 
 /// Why a client has not heard.
@@ -156,7 +156,7 @@ async fn send(
     let claims = LogoutTokenClaims {
         iss: authority.config.issuer.to_string(),
         sub: logout.user_id.to_string(),
-        aud: app.client.identifier.clone(),
+        aud: app.spec.identifier.clone(),
         iat: now.unix_seconds(),
         exp: now.plus(TOKEN_LIFETIME).unix_seconds(),
         jti: BASE64URL_NOPAD.encode(&authority.entropy.id_bits()),
@@ -166,7 +166,7 @@ async fn send(
     // Signed now, not when it was queued: a key may have been retired meanwhile.
     let token = authority
         .keys
-        .sign_jwt(app.id_token_alg, LOGOUT_TOKEN_TYPE, &claims)?;
+        .sign_jwt(app.spec.id_token_alg, LOGOUT_TOKEN_TYPE, &claims)?;
     let form = [("logout_token", token.as_str())];
     authority
         .outbound

@@ -16,15 +16,15 @@ use super::interaction::Checked;
 /// Whether the app may act.
 pub(super) fn is_active(authority: &Authority, app: &App) -> bool {
     let now = authority.clock.now();
-    app.client.state == ClientState::Active && app.expires_at.is_none_or(|end| now < end)
+    app.state == ClientState::Active && app.expires_at.is_none_or(|end| now < end)
 }
 
 /// The redirect URI of a request, if it is one of the app's.
 pub(super) fn redirect_uri(app: &App, parameters: &Parameters) -> Option<String> {
-    let native = app.application_type == ApplicationType::Native;
+    let native = app.spec.application_type == ApplicationType::Native;
     parameters
         .sole("redirect_uri")
-        .filter(|uri| redirect_allowed(&app.redirect_uris, uri, native))
+        .filter(|uri| redirect_allowed(&app.spec.redirect_uris, uri, native))
         .map(str::to_owned)
 }
 
@@ -39,8 +39,8 @@ pub(super) fn check(
     redirect_uri: String,
 ) -> Result<Checked, AuthorizeError> {
     let mut request =
-        AuthorizationRequest::read(parameters, app.client.identifier.clone(), redirect_uri)?;
-    if !app.grant_types.contains(GrantType::AuthorizationCode) {
+        AuthorizationRequest::read(parameters, app.spec.identifier.clone(), redirect_uri)?;
+    if !app.spec.grant_types.contains(GrantType::AuthorizationCode) {
         return Err(AuthorizeError::new(
             AuthorizeErrorCode::UnauthorizedClient,
             "the app may not use the authorization code grant",
@@ -48,7 +48,7 @@ pub(super) fn check(
     }
     grantable(app, &request)?;
     let issuer = authority.config.issuer.as_str();
-    let known = |resource: &String| resource == issuer || app.resources.contains(resource);
+    let known = |resource: &String| resource == issuer || app.spec.resources.contains(resource);
     if !request.resources.iter().all(known) {
         return Err(AuthorizeError::new(
             AuthorizeErrorCode::InvalidTarget,
@@ -76,7 +76,7 @@ fn hinted(authority: &Authority, app: &App, hint: &str) -> Result<UserId, Author
         .keys
         .verify_id_token_hint(hint, issuer)
         .ok()
-        .filter(|hint| hint.aud.names(app.client.identifier.as_str()))
+        .filter(|hint| hint.aud.names(app.spec.identifier.as_str()))
         .and_then(|hint| hint.sub.parse().ok())
         .ok_or(AuthorizeError::new(
             AuthorizeErrorCode::InvalidRequest,
@@ -91,9 +91,9 @@ pub(super) fn grantable(
     request: &AuthorizationRequest,
 ) -> Result<Scopes, AuthorizeError> {
     let asked = request.scopes();
-    let refreshes = app.grant_types.contains(GrantType::RefreshToken);
+    let refreshes = app.spec.grant_types.contains(GrantType::RefreshToken);
     let scope: Scopes = app
-        .client
+        .spec
         .scopes
         .iter()
         .filter(|scope| match &asked {

@@ -91,10 +91,10 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
     let (app, session, request) = (issue.app, issue.session, &issue.interaction.request);
     let grant = Grant {
         id: GrantId::mint(now, authority.entropy.id_bits()),
-        client_id: app.client.id,
+        client_id: app.id,
         user_id: session.user_id,
         session_id: Some(session.id),
-        binding: app.refresh_binding,
+        binding: app.spec.refresh_binding,
         organization_id: issue.organization,
         scope: issue.scope.clone(),
         resources: request.resources.clone(),
@@ -110,7 +110,7 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
     let new_code = NewCode {
         id: authority.mint_uuid(),
         digest: token_digest(code),
-        client_id: app.client.id,
+        client_id: app.id,
         user_id: session.user_id,
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone(),
@@ -124,7 +124,7 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
         "grant.created",
         format!("grant:{}", grant.id),
         json!({
-            "client": app.client.identifier,
+            "client": app.spec.identifier,
             "scope": grant.scope.to_string(),
             "session": session.id,
             "organization": grant.organization_id,
@@ -143,8 +143,8 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
 /// A grant ends with the session it came from, unless its refresh tokens are to outlive it. It lives
 /// as long as that also when there are none: who is told of the session's end is known by it.
 fn expiry(authority: &Authority, app: &App, session: &Session, now: Timestamp) -> Timestamp {
-    let refreshes = app.grant_types.contains(GrantType::RefreshToken);
-    if refreshes && app.refresh_binding == RefreshBinding::Standalone {
+    let refreshes = app.spec.grant_types.contains(GrantType::RefreshToken);
+    if refreshes && app.spec.refresh_binding == RefreshBinding::Standalone {
         let refresh = now.plus(authority.config.lifetimes.refresh);
         session.expires_at.max(refresh)
     } else {

@@ -60,7 +60,7 @@ pub async fn start(
     let device = Device {
         device_digest: token_digest(&device_code),
         user_digest: user_digest(authority, &user_code),
-        client_id: app.client.id,
+        client_id: app.id,
         scope,
         resources: request.resources,
         state: DeviceState::Pending,
@@ -99,7 +99,7 @@ pub async fn start(
 /// All that the client may have, or what it asks for of it. Tokens that outlive the session must be
 /// asked for.
 fn asked_scope(app: &App, asked: Option<Scopes>) -> Result<Scopes, OAuthError> {
-    let may = &app.client.scopes;
+    let may = &app.spec.scopes;
     match asked {
         Some(scope) if scope.is_subset(may) => Ok(scope),
         Some(_) => Err(OAuthError::new(
@@ -120,7 +120,7 @@ fn asked_resources(
     resources: &[String],
 ) -> Result<(), OAuthError> {
     let issuer = authority.config.issuer.as_str();
-    let known = |one: &String| one == issuer || app.resources.contains(one);
+    let known = |one: &String| one == issuer || app.spec.resources.contains(one);
     if resources.iter().all(known) {
         Ok(())
     } else {
@@ -167,7 +167,7 @@ pub async fn waiting(
                 return Ok(None);
             };
             Ok(apps::find(tx, device.client_id)?
-                .filter(|app| app.client.state == ClientState::Active)
+                .filter(|app| app.state == ClientState::Active)
                 .map(|app| Waiting {
                     app,
                     scope: device.scope,
@@ -214,18 +214,17 @@ pub async fn approve(
                 return Ok(false);
             };
             let Some(app) = apps::find(tx, device.client_id)?.filter(|app| {
-                app.client.state == ClientState::Active
-                    && app.expires_at.is_none_or(|end| now < end)
+                app.state == ClientState::Active && app.expires_at.is_none_or(|end| now < end)
             }) else {
                 return Ok(false);
             };
-            let standalone = app.refresh_binding == RefreshBinding::Standalone;
+            let standalone = app.spec.refresh_binding == RefreshBinding::Standalone;
             let grant = Grant {
                 id,
                 client_id: device.client_id,
                 user_id: session.user_id,
                 session_id: Some(session.id),
-                binding: app.refresh_binding,
+                binding: app.spec.refresh_binding,
                 organization_id: None,
                 scope: device.scope,
                 resources: device.resources,

@@ -104,7 +104,7 @@ impl Audits {
     fn new(authority: &Authority, app: &App) -> Self {
         let entry = |event| {
             authority.audit(
-                format!("client:{}", app.client.identifier),
+                format!("client:{}", app.spec.identifier),
                 event,
                 String::new(),
                 json!({}),
@@ -181,7 +181,7 @@ impl Attempt {
         refresh_tokens::insert(tx, &first)?;
         // A public client has nothing but the key to show that a refresh token is its own.
         match &self.key {
-            Some(key) if self.app.auth_method == AuthMethod::None => {
+            Some(key) if self.app.spec.auth_method == AuthMethod::None => {
                 grants::bind_key(tx, grant.id, &key.jkt)
             }
             _ => Ok(()),
@@ -197,10 +197,8 @@ impl Attempt {
             .as_ref()
             .is_none_or(|uri| *uri == code.redirect_uri);
         let verified = constant_time_eq(self.challenge.as_bytes(), code.code_challenge.as_bytes());
-        let fits = code.client_id == self.app.client.id
-            && redirects
-            && verified
-            && self.now < code.expires_at;
+        let fits =
+            code.client_id == self.app.id && redirects && verified && self.now < code.expires_at;
         if fits {
             Ok(())
         } else {

@@ -77,7 +77,7 @@ pub(super) fn standing(
 
 /// Whether the grant's client gets refresh tokens for it.
 pub(super) fn refreshes(app: &App, grant: &Grant) -> bool {
-    app.grant_types.contains(GrantType::RefreshToken)
+    app.spec.grant_types.contains(GrantType::RefreshToken)
         && (grant.scope.contains("offline_access") || grant.binding == RefreshBinding::Session)
 }
 
@@ -88,7 +88,7 @@ pub(super) fn narrowed(
     grant: &Grant,
     asked: Option<&Scopes>,
 ) -> Result<Scopes, OAuthError> {
-    let may = &app.client.scopes;
+    let may = &app.spec.scopes;
     let left: Scopes = grant
         .scope
         .iter()
@@ -117,7 +117,7 @@ pub(super) fn audience(
     asked: &[String],
 ) -> Result<String, OAuthError> {
     let audience = granted_audience(issuer, grant, asked)?;
-    if audience == issuer || app.resources.contains(&audience) {
+    if audience == issuer || app.spec.resources.contains(&audience) {
         Ok(audience)
     } else {
         Err(OAuthError::new(
@@ -221,7 +221,7 @@ fn id_token(
         sid: grant.session_id,
         at_hash: BASE64URL_NOPAD.encode(hash.get(..16).unwrap_or_default()),
     };
-    let algorithm = match app.id_token_alg {
+    let algorithm = match app.spec.id_token_alg {
         IdTokenAlg::RS256 => JwtAlgorithm::Rs256,
         IdTokenAlg::ES256 => JwtAlgorithm::Es256,
     };

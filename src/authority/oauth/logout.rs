@@ -153,7 +153,7 @@ pub async fn plan(authority: &Authority, request: LogoutRequest) -> Result<Plan,
     };
     let redirect_uri = match request.post_logout_redirect_uri {
         Some(uri) => {
-            let registered = |app: &App| app.post_logout_redirect_uris.contains(&uri);
+            let registered = |app: &App| app.spec.post_logout_redirect_uris.contains(&uri);
             if !app.as_ref().is_some_and(registered) {
                 return Err(LogoutRefused::RedirectUri);
             }
@@ -162,8 +162,8 @@ pub async fn plan(authority: &Authority, request: LogoutRequest) -> Result<Plan,
         None => None,
     };
     Ok(Plan {
-        client_name: app.as_ref().map(|app| app.client.name.clone()),
-        client: app.map(|app| app.client.identifier),
+        client_name: app.as_ref().map(|app| app.spec.name.clone()),
+        client: app.map(|app| app.spec.identifier),
         redirect_uri,
         state: request.state,
         user: hint.as_ref().and_then(|hint| hint.sub.parse().ok()),

@@ -100,7 +100,7 @@ pub async fn push(
     let (now, lifetimes) = (authority.clock.now(), authority.config.lifetimes);
     let row = PushedRequest {
         digest: token_digest(&request_uri),
-        client_id: app.client.id,
+        client_id: app.id,
         parameters,
         dpop_jkt: jkt,
         created_at: now,

@@ -58,7 +58,7 @@ pub(super) async fn poll(
         refresh_id: authority.mint_uuid(),
         refresh_token: PlainToken::from_random(REFRESH_PREFIX, authority.entropy.token_bits()),
         entry: authority.audit(
-            format!("client:{}", app.client.identifier),
+            format!("client:{}", app.spec.identifier),
             "token.issued",
             String::new(),
             json!({ "grant_type": "device_code" }),
@@ -99,8 +99,8 @@ impl Attempt {
         {
             return Ok(Err(used_proof()));
         }
-        let Some(device) = device_codes::find(tx, self.digest)?
-            .filter(|device| device.client_id == self.app.client.id)
+        let Some(device) =
+            device_codes::find(tx, self.digest)?.filter(|device| device.client_id == self.app.id)
         else {
             return Ok(Err(OAuthError::invalid_grant()));
         };
@@ -173,7 +173,7 @@ impl Attempt {
             );
             refresh_tokens::insert(tx, &first)?;
             if let Some(key) = &self.key
-                && self.app.auth_method == AuthMethod::None
+                && self.app.spec.auth_method == AuthMethod::None
             {
                 grants::bind_key(tx, grant.id, &key.jkt)?;
             }

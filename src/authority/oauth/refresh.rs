@@ -80,7 +80,7 @@ pub(super) async fn refresh(
         now: authority.clock.now(),
         id: authority.mint_uuid(),
         reused: authority.audit(
-            format!("client:{}", app.client.identifier),
+            format!("client:{}", app.spec.identifier),
             "refresh_token.reused",
             format!("grant:{grant}"),
             json!({}),
@@ -148,7 +148,7 @@ impl Attempt {
             return Ok(Err(OAuthError::invalid_grant()));
         };
         // Another client with this token changes nothing by it.
-        if grant.client_id != self.app.client.id {
+        if grant.client_id != self.app.id {
             return Ok(Err(OAuthError::invalid_grant()));
         }
         if let Err(error) = super::key_fits(&self.app, &grant, self.key.as_ref(), Use::Refresh) {

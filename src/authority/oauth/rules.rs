@@ -38,7 +38,7 @@ pub(super) fn app_of(client: &AuthenticatedClient, grant: GrantType) -> Result<&
     client
         .app
         .as_ref()
-        .filter(|app| app.grant_types.contains(grant))
+        .filter(|app| app.spec.grant_types.contains(grant))
         .ok_or_else(unauthorized_client)
 }
 
@@ -53,7 +53,7 @@ pub(super) fn key_fits(
     used: Use,
 ) -> Result<(), OAuthError> {
     let Some(key) = key else {
-        return if app.dpop_bound || grant.dpop_jkt.is_some() {
+        return if app.spec.dpop_bound || grant.dpop_jkt.is_some() {
             Err(OAuthError::new(
                 OAuthErrorCode::InvalidDpopProof,
                 "a `DPoP` proof is wanted",
@@ -62,7 +62,7 @@ pub(super) fn key_fits(
             Ok(())
         };
     };
-    let may_change = used == Use::Refresh && app.auth_method != AuthMethod::None;
+    let may_change = used == Use::Refresh && app.spec.auth_method != AuthMethod::None;
     match &grant.dpop_jkt {
         Some(jkt) if *jkt != key.jkt && !may_change => Err(OAuthError::invalid_grant()),
         // A refresh token that was given to a bearer is not bound afterwards.

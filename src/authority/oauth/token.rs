@@ -127,7 +127,7 @@ fn own_token_allowed(client: &AuthenticatedClient) -> Result<(), OAuthError> {
     let app_may = client
         .app
         .as_ref()
-        .is_some_and(|app| app.grant_types.contains(GrantType::ClientCredentials));
+        .is_some_and(|app| app.spec.grant_types.contains(GrantType::ClientCredentials));
     if client.confidential && (client.client.kind != ClientKind::App || app_may) {
         Ok(())
     } else {

@@ -302,7 +302,7 @@ fn found(authority: &Authority, identifier: &str) -> (apps::App, Vec<clients::St
         .store
         .read_blocking::<_, StoreError>(|tx| {
             let app = apps::find_by_identifier(tx, &identifier)?.unwrap();
-            let secrets = clients::secrets(tx, app.client.id)?;
+            let secrets = clients::secrets(tx, app.id)?;
             Ok((app, secrets))
         })
         .unwrap()
@@ -321,7 +321,7 @@ async fn apps_of_the_configuration_are_taken_up_at_each_start() {
     let first = installation.start(text).unwrap();
     let (app, secrets) = found(&first, "board");
     assert_eq!(app.source, ClientSource::Config);
-    assert!(app.first_party);
+    assert!(app.spec.first_party);
     assert_eq!(secrets.len(), 1);
     drop(first);
 
@@ -338,14 +338,11 @@ async fn apps_of_the_configuration_are_taken_up_at_each_start() {
     drop(rotated);
     let left = installation.start("").unwrap();
     let (app, _) = found(&left, "board");
-    assert_eq!(app.client.identifier.as_str(), "board");
+    assert_eq!(app.spec.identifier.as_str(), "board");
     let doer = Doer::Host("test".to_owned());
-    let standings = standings(&left, &doer, vec![app.client.id]).await.unwrap();
+    let standings = standings(&left, &doer, vec![app.id]).await.unwrap();
     let drift = "the configuration does not name it any more".to_owned();
-    assert_eq!(
-        standings[&app.client.id],
-        (ClientSource::Config, Some(drift))
-    );
+    assert_eq!(standings[&app.id], (ClientSource::Config, Some(drift)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

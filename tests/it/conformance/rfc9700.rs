@@ -79,7 +79,7 @@ async fn s4_5_an_injected_code_is_refused() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
     let mut public = app("other");
-    public.auth_method = AuthMethod::None;
+    public.spec.auth_method = AuthMethod::None;
     world.register(public).await;
     let redeem = async |client: Option<&str>, verifier: &str, uri: &str| {
         let code = world.code(&ada, &[]).await;
@@ -285,8 +285,8 @@ async fn s4_16_pages_cannot_be_framed() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
     let mut foreign = app("foreign");
-    foreign.first_party = false;
-    foreign.redirect_uris = vec![CALLBACK.to_owned()];
+    foreign.spec.first_party = false;
+    foreign.spec.redirect_uris = vec![CALLBACK.to_owned()];
     world.register(foreign).await;
     let consent = world
         .authorize(Some(&ada), &[("client_id", "foreign")])

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use doorward::crypto::digest::token_digest;
 use doorward::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
 use doorward::domain::{ClientId, ClientKind, PlainToken, Scopes, Secret};
 use doorward::runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use doorward::store::apps::{self, App};
-use doorward::store::clients::{Client, ClientState};
+use doorward::store::clients::{self, Client, ClientState};
 use doorward::store::{Store, StoreConfig, StoreError};
 use serde_json::{Value, json};
 
@@ -45,6 +45,7 @@ pub struct World {
 /// An app to be, with what its own side of it has to know.
 pub struct Registration {
     pub app: App,
+    pub kind: ClientKind,
     pub secret: Option<String>,
 }
 
@@ -56,36 +57,36 @@ impl Registration {
         let secret = PlainToken::from_random("", entropy.token_bits());
         Self {
             secret: Some(secret.expose().to_owned()),
+            kind: ClientKind::App,
             app: App {
-                client: Client {
-                    id: ClientId::mint(now, entropy.id_bits()),
+                id: ClientId::mint(now, entropy.id_bits()),
+                spec: AppSpec {
                     identifier: identifier.parse().unwrap(),
                     name: format!("The {identifier} app"),
-                    kind: ClientKind::App,
                     scopes: Scopes::parse(SCOPES).unwrap(),
-                    state: ClientState::Active,
-                    token_epoch: 0,
-                    created_at: now,
+                    redirect_uris: vec![WEB.to_owned()],
+                    application_type: ApplicationType::Web,
+                    auth_method: AuthMethod::ClientSecretBasic,
+                    grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken]
+                        .into_iter()
+                        .collect(),
+                    resources: vec![RESOURCE.to_owned()],
+                    post_logout_redirect_uris: vec![AFTER_LOGOUT.to_owned()],
+                    backchannel_logout_uri: None,
+                    jwks: None,
+                    first_party: false,
+                    require_par: false,
+                    dpop_bound: false,
+                    refresh_binding: RefreshBinding::Session,
+                    id_token_alg: IdTokenAlg::RS256,
+                    logo_uri: None,
+                    client_uri: None,
+                    policy_uri: None,
+                    tos_uri: None,
                 },
-                redirect_uris: vec![WEB.to_owned()],
-                application_type: ApplicationType::Web,
-                auth_method: AuthMethod::ClientSecretBasic,
-                grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken]
-                    .into_iter()
-                    .collect(),
-                resources: vec![RESOURCE.to_owned()],
-                post_logout_redirect_uris: vec![AFTER_LOGOUT.to_owned()],
-                backchannel_logout_uri: None,
-                jwks: None,
-                first_party: false,
-                require_par: false,
-                dpop_bound: false,
-                refresh_binding: RefreshBinding::Session,
-                id_token_alg: IdTokenAlg::RS256,
-                logo_uri: None,
-                client_uri: None,
-                policy_uri: None,
-                tos_uri: None,
+                state: ClientState::Active,
+                token_epoch: 0,
+                created_at: now,
                 source: ClientSource::Api,
                 expires_at: None,
             },
@@ -95,50 +96,50 @@ impl Registration {
     /// Without a secret, on the person's own machine.
     fn public(mut self) -> Self {
         self.secret = None;
-        self.app.auth_method = AuthMethod::None;
-        self.app.application_type = ApplicationType::Native;
-        self.app.redirect_uris = vec![NATIVE.to_owned()];
+        self.app.spec.auth_method = AuthMethod::None;
+        self.app.spec.application_type = ApplicationType::Native;
+        self.app.spec.redirect_uris = vec![NATIVE.to_owned()];
         self
     }
 
     /// By `client_secret_post` instead.
     fn post(mut self) -> Self {
-        self.app.auth_method = AuthMethod::ClientSecretPost;
+        self.app.spec.auth_method = AuthMethod::ClientSecretPost;
         self
     }
 
     /// By a key instead of a secret.
     fn key(mut self, public_jwk: &Value) -> Self {
         self.secret = None;
-        self.app.auth_method = AuthMethod::PrivateKeyJwt;
-        self.app.jwks = Some(json!({ "keys": [public_jwk] }).to_string());
+        self.app.spec.auth_method = AuthMethod::PrivateKeyJwt;
+        self.app.spec.jwks = Some(json!({ "keys": [public_jwk] }).to_string());
         self
     }
 
     fn grants(mut self, grants: &[GrantType]) -> Self {
-        self.app.grant_types = grants.iter().copied().collect();
+        self.app.spec.grant_types = grants.iter().copied().collect();
         self
     }
 
     /// One that acts for itself.
     fn service(self) -> Self {
         let mut service = self.grants(&[GrantType::ClientCredentials]);
-        service.app.redirect_uris.clear();
-        service.app.client.scopes = Scopes::parse("api:read").unwrap();
+        service.app.spec.redirect_uris.clear();
+        service.app.spec.scopes = Scopes::parse("api:read").unwrap();
         service
     }
 
     /// What a script is told of it.
     fn told(&self, private_jwk: &Value) -> Value {
         let app = &self.app;
-        let redirect = app.redirect_uris.first();
-        let native = app.application_type == ApplicationType::Native;
+        let redirect = app.spec.redirect_uris.first();
+        let native = app.spec.application_type == ApplicationType::Native;
         let mut told = json!({
-            "id": app.client.identifier.as_str(),
-            "method": app.auth_method.as_str(),
-            "id_token_alg": app.id_token_alg.as_str(),
+            "id": app.spec.identifier.as_str(),
+            "method": app.spec.auth_method.as_str(),
+            "id_token_alg": app.spec.id_token_alg.as_str(),
             "after_logout": AFTER_LOGOUT,
-            "backchannel": app.backchannel_logout_uri.is_some(),
+            "backchannel": app.spec.backchannel_logout_uri.is_some(),
         });
         if let Some(redirect) = redirect {
             let redirect = if native {
@@ -151,7 +152,7 @@ impl Registration {
         if let Some(secret) = &self.secret {
             told["secret"] = secret.as_str().into();
         }
-        if app.auth_method == AuthMethod::PrivateKeyJwt {
+        if app.spec.auth_method == AuthMethod::PrivateKeyJwt {
             told["jwk"] = private_jwk.clone();
         }
         told
@@ -161,25 +162,25 @@ impl Registration {
 /// The apps by the names the scripts have for them.
 fn registrations(public_jwk: &Value, apache: &str) -> Vec<(&'static str, Registration)> {
     let mut post = Registration::new("post").post();
-    post.app.id_token_alg = IdTokenAlg::ES256;
+    post.app.spec.id_token_alg = IdTokenAlg::ES256;
     let mut par = Registration::new("par");
-    par.app.require_par = true;
+    par.app.spec.require_par = true;
     let mut dpop = Registration::new("dpop");
-    dpop.app.dpop_bound = true;
+    dpop.app.spec.dpop_bound = true;
     let mut device = Registration::new("device")
         .public()
         .grants(&[GrantType::DeviceCode, GrantType::RefreshToken]);
-    device.app.redirect_uris.clear();
+    device.app.spec.redirect_uris.clear();
     let mut front = Registration::new("apache");
-    front.app.redirect_uris = vec![format!("{apache}/protected/redirect")];
-    front.app.post_logout_redirect_uris = vec![format!("{apache}/bye")];
-    front.app.backchannel_logout_uri =
+    front.app.spec.redirect_uris = vec![format!("{apache}/protected/redirect")];
+    front.app.spec.post_logout_redirect_uris = vec![format!("{apache}/bye")];
+    front.app.spec.backchannel_logout_uri =
         Some(format!("{apache}/protected/redirect?logout=backchannel"));
-    front.app.first_party = true;
+    front.app.spec.first_party = true;
     let service = |name: &str| Registration::new(name).service();
     // Whoever serves an API may look at the tokens that are for it.
     let mut api = service("api");
-    api.app.client.kind = ClientKind::Service("api".parse().unwrap());
+    api.kind = ClientKind::Service("api".parse().unwrap());
     vec![
         ("basic", Registration::new("basic")),
         ("post", post),
@@ -381,11 +382,23 @@ fn write(config: &StoreConfig, apps: impl Iterator<Item = Registration>) {
     let apps: Vec<Registration> = apps.collect();
     store
         .write_blocking::<_, StoreError>(|tx| {
-            for Registration { app, secret } in &apps {
+            for Registration { app, kind, secret } in &apps {
                 let digest = secret
                     .as_ref()
                     .map(|secret| token_digest(&PlainToken::presented(secret.clone())));
-                apps::insert(tx, app, digest, SystemClock.now())?;
+                if *kind == ClientKind::App {
+                    apps::insert(tx, app, digest, SystemClock.now())?;
+                } else {
+                    let kind = kind.clone();
+                    clients::insert(
+                        tx,
+                        &Client {
+                            kind,
+                            ..app.client()
+                        },
+                        digest,
+                    )?;
+                }
             }
             Ok(())
         })

@@ -191,13 +191,13 @@ async fn an_app_without_the_grant_or_retired_or_expired_is_not_served() {
     let ada = world.log_in("ada").await;
     let with = |name: &str, change: fn(&mut App)| {
         let mut one = app(name);
-        one.redirect_uris = vec![CALLBACK.to_owned()];
+        one.spec.redirect_uris = vec![CALLBACK.to_owned()];
         change(&mut one);
         one
     };
     world
         .register(with("machine", |app| {
-            app.grant_types = [GrantType::DeviceCode].into_iter().collect();
+            app.spec.grant_types = [GrantType::DeviceCode].into_iter().collect();
         }))
         .await;
     world
@@ -212,7 +212,7 @@ async fn an_app_without_the_grant_or_retired_or_expired_is_not_served() {
         .app
         .authority
         .store
-        .write::<_, StoreError>(move |tx| clients::retire(tx, &retired.client, now))
+        .write::<_, StoreError>(move |tx| clients::retire(tx, &retired.client(), now))
         .await
         .unwrap();
     let ask = async |client| world.authorize(Some(&ada), &[("client_id", client)]).await;
@@ -545,9 +545,9 @@ async fn a_native_app_is_answered_on_the_port_it_listens_on() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
     let mut native = app("native");
-    native.application_type = ApplicationType::Native;
-    native.auth_method = AuthMethod::None;
-    native.redirect_uris = vec![
+    native.spec.application_type = ApplicationType::Native;
+    native.spec.auth_method = AuthMethod::None;
+    native.spec.redirect_uris = vec![
         "http://127.0.0.1/cb".to_owned(),
         "com.example.app:/cb".to_owned(),
     ];
@@ -574,7 +574,7 @@ async fn a_registered_query_is_kept() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
     let mut other = app("other");
-    other.redirect_uris = vec!["https://other.example/cb?tenant=a%20b".to_owned()];
+    other.spec.redirect_uris = vec!["https://other.example/cb?tenant=a%20b".to_owned()];
     world.register(other).await;
     let reply = world
         .authorize(
@@ -624,8 +624,8 @@ async fn tokens_are_bound_to_an_organization_that_the_user_belongs_to() {
 async fn offline_access_is_for_apps_that_refresh_and_has_to_be_asked_for() {
     let world = World::start().await;
     let mut plain = app("plain");
-    plain.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
-    plain.redirect_uris = vec![CALLBACK.to_owned()];
+    plain.spec.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
+    plain.spec.redirect_uris = vec![CALLBACK.to_owned()];
     world.register(plain).await;
     let ask = async |name: &str, client, scope| {
         let browser = world.log_in(name).await;
@@ -654,8 +654,8 @@ async fn offline_access_is_for_apps_that_refresh_and_has_to_be_asked_for() {
 async fn a_grant_ends_with_its_session_unless_its_app_outlives_it() {
     let world = World::start().await;
     let mut standalone = app("standalone");
-    standalone.refresh_binding = RefreshBinding::Standalone;
-    standalone.redirect_uris = vec![CALLBACK.to_owned()];
+    standalone.spec.refresh_binding = RefreshBinding::Standalone;
+    standalone.spec.redirect_uris = vec![CALLBACK.to_owned()];
     world.register(standalone).await;
     let now = world.app.clock.now();
     let lifetimes = world.app.authority.config.lifetimes;
@@ -705,5 +705,5 @@ async fn a_request_that_no_url_can_carry_is_refused() {
     assert_eq!(reply.answer()["error"], "invalid_request");
     let reply = world.authorize(None, &[("state", &state)]).await;
     assert!(reply.location().starts_with("/login?request="));
-    assert_eq!(board().client.identifier.as_str(), "board");
+    assert_eq!(board().spec.identifier.as_str(), "board");
 }

@@ -88,8 +88,9 @@ pub async fn start(listener: &Listener) -> World {
     .await;
     let world = World::of(app_).await;
     let mut told = app("told");
-    told.redirect_uris = vec![CALLBACK.to_owned()];
-    told.backchannel_logout_uri = Some(format!("http://127.0.0.1:{}/logout?x=1", listener.port));
+    told.spec.redirect_uris = vec![CALLBACK.to_owned()];
+    told.spec.backchannel_logout_uri =
+        Some(format!("http://127.0.0.1:{}/logout?x=1", listener.port));
     world.register(told).await;
     world
 }
@@ -206,8 +207,8 @@ async fn a_client_on_a_private_address_is_not_asked_unless_the_configuration_say
     let listener = Listener::start().await;
     let world = World::start().await;
     let mut told = app("told");
-    told.redirect_uris = vec![CALLBACK.to_owned()];
-    told.backchannel_logout_uri = Some(format!("http://127.0.0.1:{}/logout", listener.port));
+    told.spec.redirect_uris = vec![CALLBACK.to_owned()];
+    told.spec.backchannel_logout_uri = Some(format!("http://127.0.0.1:{}/logout", listener.port));
     world.register(told).await;
     log_in_and_out(&world).await;
     assert_eq!(deliver_due(&world.app.authority).await.unwrap(), 0);

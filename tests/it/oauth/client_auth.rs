@@ -58,7 +58,7 @@ impl Key {
 async fn each_method_works_for_its_clients_and_no_other(app: TestApp) {
     let basic = an_app(&app, "basic");
     let mut post = an_app(&app, "post");
-    post.auth_method = AuthMethod::ClientSecretPost;
+    post.spec.auth_method = AuthMethod::ClientSecretPost;
     let spa = public(&app, "spa").await;
     register(&app, &basic).await;
     register(&app, &post).await;
@@ -69,9 +69,9 @@ async fn each_method_works_for_its_clients_and_no_other(app: TestApp) {
             AuthMethod::ClientSecretBasic,
             AuthMethod::ClientSecretPost,
         ] {
-            if other != client.auth_method {
+            if other != client.spec.auth_method {
                 let mut disguised = client.clone();
-                disguised.auth_method = other;
+                disguised.spec.auth_method = other;
                 let reply = redeem(&app, &disguised, &code).await;
                 let reply = expect_error(reply, 401, "invalid_client");
                 assert!(reply.header("www-authenticate").starts_with("Basic"));
@@ -107,10 +107,10 @@ async fn each_method_works_for_its_clients_and_no_other(app: TestApp) {
 async fn keyed(app: &TestApp) -> (App, Key) {
     let key = Key::new();
     let mut made = an_app(app, "keyed");
-    made.auth_method = AuthMethod::PrivateKeyJwt;
+    made.spec.auth_method = AuthMethod::PrivateKeyJwt;
     let mut jwk = key.jwk.clone();
     jwk["kid"] = json!("k1");
-    made.jwks = Some(json!({ "keys": [jwk] }).to_string());
+    made.spec.jwks = Some(json!({ "keys": [jwk] }).to_string());
     register(app, &made).await;
     (made, key)
 }
@@ -180,7 +180,7 @@ async fn two_secrets_live_while_one_follows_the_other(app: TestApp) {
         previous_until: Some(until),
         now: now(&app),
     };
-    let id = board.client.id;
+    let id = board.id;
     write(&app, move |tx| clients::rotate_secret(tx, id, &rotation)).await;
     let asked = async |secret: &str| {
         let header = format!(
@@ -202,11 +202,11 @@ async fn two_secrets_live_while_one_follows_the_other(app: TestApp) {
 async fn an_app_has_tokens_of_its_own_only_when_registered_for_them(app: TestApp) {
     let board = super::tokens::confidential(&app, "board").await;
     let mut robot = an_app(&app, "robot");
-    robot.grant_types = [GrantType::ClientCredentials].into_iter().collect();
+    robot.spec.grant_types = [GrantType::ClientCredentials].into_iter().collect();
     register(&app, &robot).await;
     let mut open = an_app(&app, "open");
-    open.grant_types = [GrantType::ClientCredentials].into_iter().collect();
-    open.auth_method = AuthMethod::None;
+    open.spec.grant_types = [GrantType::ClientCredentials].into_iter().collect();
+    open.spec.auth_method = AuthMethod::None;
     register(&app, &open).await;
     let form = "grant_type=client_credentials";
     let own = async |by| super::tokens::ask(&app, "/oauth2/token", by, form).await;

@@ -11,8 +11,8 @@ const CLIENT: (&str, &str) = ("client_id", "foreign");
 
 fn foreign() -> App {
     let mut app = app("foreign");
-    app.first_party = false;
-    app.redirect_uris = vec![CALLBACK.to_owned()];
+    app.spec.first_party = false;
+    app.spec.redirect_uris = vec![CALLBACK.to_owned()];
     app
 }
 
@@ -161,7 +161,7 @@ async fn an_app_that_was_retired_while_the_page_was_open_gets_nothing() {
         .authority
         .store
         .write::<_, StoreError>(move |tx| {
-            doorward::store::clients::retire(tx, &foreign().client, now)
+            doorward::store::clients::retire(tx, &foreign().client(), now)
         })
         .await
         .unwrap();
@@ -230,9 +230,9 @@ async fn people_read_what_a_services_scope_allows_in_the_services_words() {
     let (world, ada) = start().await;
     world.app.sync(LEDGER).await;
     let mut reader = app("reader");
-    reader.first_party = false;
-    reader.redirect_uris = vec![CALLBACK.to_owned()];
-    reader.client.scopes = "openid ledger:use ledger:all unknown:scope"
+    reader.spec.first_party = false;
+    reader.spec.redirect_uris = vec![CALLBACK.to_owned()];
+    reader.spec.scopes = "openid ledger:use ledger:all unknown:scope"
         .split(' ')
         .map(|scope| scope.parse().unwrap())
         .collect();

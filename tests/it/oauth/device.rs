@@ -79,7 +79,7 @@ async fn a_device_waits_until_it_is_let_in_and_is_let_in_once(app: TestApp) {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(waiting.app.client.id, tv.client.id);
+    assert_eq!(waiting.app.id, tv.id);
     assert_eq!(waiting.scope.to_string(), "openid");
     let user = app.user("ada").await;
     let session = session(&app, user).await;
@@ -224,7 +224,7 @@ async fn a_device_is_let_in_by_a_live_session_of_an_active_user_only(app: TestAp
             .unwrap()
     );
     let live = session(&app, user).await;
-    let (client, now) = (tv.client.clone(), now(&app));
+    let (client, now) = (tv.client(), now(&app));
     write(&app, move |tx| clients::retire(tx, &client, now)).await;
     assert!(!device::approve(&app.authority, &live, &code).await.unwrap());
     assert_eq!(count(&app, "grants").await, 0);

@@ -49,7 +49,7 @@ fn prove(key: &Key, claims: &Value) -> String {
 async fn with_proof(app: &TestApp, by: &App, form: &str, proof: &str) -> Reply {
     app.post("/oauth2/token")
         .header("dpop", proof)
-        .bytes(FORM, format!("{form}&client_id={}", by.client.identifier))
+        .bytes(FORM, format!("{form}&client_id={}", by.spec.identifier))
         .await
 }
 
@@ -250,8 +250,8 @@ async fn a_refresh_with_another_key_or_by_another_client_is_no_use_of_anything(a
 
 async fn a_code_bound_by_its_request_wants_that_key(app: TestApp) {
     let mut strict = an_app(&app, "strict");
-    strict.dpop_bound = true;
-    strict.auth_method = doorward::domain::app::AuthMethod::None;
+    strict.spec.dpop_bound = true;
+    strict.spec.auth_method = doorward::domain::app::AuthMethod::None;
     register(&app, &strict).await;
     let user = app.user("ada").await;
     let session = log_in(&app, user).await;

@@ -29,7 +29,7 @@ on_both_engines! {
 
 async fn a_code_becomes_an_access_token_an_id_token_and_a_refresh_token(app: TestApp) {
     let mut board = an_app(&app, "board");
-    board.id_token_alg = IdTokenAlg::RS256;
+    board.spec.id_token_alg = IdTokenAlg::RS256;
     register(&app, &board).await;
     let agreed = agree(&app, &board, "openid profile board:read").await;
     let reply = redeem(&app, &board, &agreed.code).await.expect(200);
@@ -165,7 +165,7 @@ async fn a_code_ends_with_its_minute_its_session_its_user_and_its_client(app: Te
     );
 
     let retired = agree(&app, &board, "openid").await;
-    let client = board.client.clone();
+    let client = board.client();
     write(&app, move |tx| clients::retire(tx, &client, now)).await;
     expect_error(
         redeem(&app, &board, &retired.code).await,
@@ -176,12 +176,12 @@ async fn a_code_ends_with_its_minute_its_session_its_user_and_its_client(app: Te
 
 async fn scope_and_resource_are_narrowed_and_never_widened(app: TestApp) {
     let mut board = an_app(&app, "board");
-    board.resources = vec!["https://a.example".into(), "https://b.example".into()];
+    board.spec.resources = vec!["https://a.example".into(), "https://b.example".into()];
     register(&app, &board).await;
     let user = app.user("ada").await;
     let session = log_in(&app, user).await;
     let mut grant = a_grant(&app, &board, user, session, "openid board:read");
-    grant.resources.clone_from(&board.resources);
+    grant.resources.clone_from(&board.spec.resources);
     let form = code_form(&code_for(&app, grant).await);
     for (more, error) in [
         ("", "invalid_target"),
@@ -214,10 +214,10 @@ async fn an_app_without_the_grant_type_or_without_offline_access_gets_no_refresh
 ) {
     use doorward::domain::app::{GrantType, RefreshBinding};
     let mut plain = an_app(&app, "plain");
-    plain.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
+    plain.spec.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
     register(&app, &plain).await;
     let mut alone = an_app(&app, "alone");
-    alone.refresh_binding = RefreshBinding::Standalone;
+    alone.spec.refresh_binding = RefreshBinding::Standalone;
     register(&app, &alone).await;
     let reply = async |by, scope| {
         let code = agree(&app, by, scope).await.code;

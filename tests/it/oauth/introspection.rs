@@ -210,7 +210,7 @@ async fn a_service_is_told_of_tokens_for_what_it_owns_and_of_no_others(store: Op
         a_service(&app, service).await;
     }
     let mut board = an_app(&app, "board");
-    board.resources = [BILLING_API, REPORTS_API, NOBODYS_API]
+    board.spec.resources = [BILLING_API, REPORTS_API, NOBODYS_API]
         .map(str::to_owned)
         .to_vec();
     register(&app, &board).await;
@@ -256,7 +256,7 @@ async fn a_service_is_told_of_tokens_for_what_it_owns_and_of_no_others(store: Op
         );
     }
     let mut worker = an_app(&app, "worker");
-    worker.grant_types = [GrantType::ClientCredentials].into_iter().collect();
+    worker.spec.grant_types = [GrantType::ClientCredentials].into_iter().collect();
     register(&app, &worker).await;
     let form = format!("grant_type=client_credentials&resource={BILLING_API}");
     let reply = ask(&app, "/oauth2/token", &worker, &form).await.expect(200);

@@ -20,12 +20,12 @@ async fn start() -> World {
 
 async fn prepare(world: World) -> World {
     let mut pusher = app("pusher");
-    pusher.require_par = true;
-    pusher.redirect_uris = vec![CALLBACK.to_owned()];
+    pusher.spec.require_par = true;
+    pusher.spec.redirect_uris = vec![CALLBACK.to_owned()];
     world.register_with(pusher, Some(SECRET)).await;
     let mut public = app("public");
-    public.auth_method = AuthMethod::None;
-    public.redirect_uris = vec![CALLBACK.to_owned()];
+    public.spec.auth_method = AuthMethod::None;
+    public.spec.redirect_uris = vec![CALLBACK.to_owned()];
     world.register(public).await;
     world
 }
@@ -248,7 +248,7 @@ async fn a_pushed_request_does_not_redirect_where_the_app_redirects_no_more() {
         .write::<_, StoreError>(move |tx| {
             let name = "pusher".parse().unwrap();
             let mut pusher = apps::find_by_identifier(tx, &name)?.unwrap();
-            pusher.redirect_uris = vec!["https://pusher.example/new".to_owned()];
+            pusher.spec.redirect_uris = vec!["https://pusher.example/new".to_owned()];
             apps::update(tx, &pusher, now)
         })
         .await

@@ -143,7 +143,7 @@ async fn scope_is_narrowed_for_one_access_token_only(app: TestApp) {
 
 async fn a_refresh_token_dies_unused_and_at_its_absolute_end(app: TestApp) {
     let mut alone = an_app(&app, "alone");
-    alone.refresh_binding = RefreshBinding::Standalone;
+    alone.spec.refresh_binding = RefreshBinding::Standalone;
     register(&app, &alone).await;
     let code = agree(&app, &alone, "openid offline_access").await.code;
     let mut token = text(
@@ -170,7 +170,7 @@ async fn a_refresh_token_dies_unused_and_at_its_absolute_end(app: TestApp) {
 async fn a_bound_refresh_token_dies_with_its_session_and_a_standalone_one_does_not(app: TestApp) {
     let board = confidential(&app, "board").await;
     let mut alone = an_app(&app, "alone");
-    alone.refresh_binding = RefreshBinding::Standalone;
+    alone.spec.refresh_binding = RefreshBinding::Standalone;
     register(&app, &alone).await;
     for (by, survives) in [(&board, false), (&alone, true)] {
         let agreed = agree(&app, by, "openid offline_access").await;
@@ -225,7 +225,7 @@ async fn using_an_app_keeps_the_session_behind_it_alive(app: TestApp) {
 async fn an_app_that_was_narrowed_refreshes_for_what_is_left_to_it(app: TestApp) {
     const API: &str = "https://api.example";
     let mut board = an_app(&app, "board");
-    board.resources = vec![API.to_owned()];
+    board.spec.resources = vec![API.to_owned()];
     register(&app, &board).await;
     let user = app.user("ada").await;
     let session = log_in(&app, user).await;
@@ -237,7 +237,7 @@ async fn an_app_that_was_narrowed_refreshes_for_what_is_left_to_it(app: TestApp)
         let (board, now) = (board.clone(), now(&app));
         write(&app, move |tx| apps::update(tx, &board, now)).await;
     };
-    board.client.scopes = Scopes::parse("profile email").unwrap();
+    board.spec.scopes = Scopes::parse("profile email").unwrap();
     change(&board).await;
     let token = text(&reply, "refresh_token").to_owned();
     let form = format!("grant_type=refresh_token&refresh_token={token}&scope=board:read");
@@ -246,12 +246,12 @@ async fn an_app_that_was_narrowed_refreshes_for_what_is_left_to_it(app: TestApp)
     reply = refresh(&app, &board, &token).await.expect(200);
     assert_eq!(text(&reply, "scope"), "profile");
     assert_eq!(claims(text(&reply, "access_token"))["aud"], json!(API));
-    board.resources.clear();
+    board.spec.resources.clear();
     change(&board).await;
     let token = text(&reply, "refresh_token").to_owned();
     let gone = refresh(&app, &board, &token).await;
     expect_error(gone, 400, "invalid_target");
-    board.client.scopes = Scopes::parse("email").unwrap();
+    board.spec.scopes = Scopes::parse("email").unwrap();
     change(&board).await;
     expect_error(refresh(&app, &board, &token).await, 400, "invalid_grant");
 }

@@ -3,15 +3,15 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use doorward::crypto::digest::{sha256, token_digest};
 use doorward::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
 use doorward::domain::{
-    ClientId, ClientKind, GrantId, PlainToken, Scopes, SessionId, Timestamp, TokenDigest, UserId,
+    ClientId, GrantId, PlainToken, Scopes, SessionId, Timestamp, TokenDigest, UserId,
 };
 use doorward::protocol::oauth::FORM;
 use doorward::store::apps::{self, App};
 use doorward::store::authorization_codes::{self, NewCode};
-use doorward::store::clients::{Client, ClientState};
+use doorward::store::clients::ClientState;
 use doorward::store::grants::{self, Grant};
 use doorward::store::sessions::{self, NewSession, Session};
 use doorward::store::{StoreError, Tx};
@@ -28,39 +28,38 @@ pub const REDIRECT: &str = "https://app.example/callback";
 pub fn an_app(app: &TestApp, identifier: &str) -> App {
     let now = app.authority.clock.now();
     App {
-        client: Client {
-            id: ClientId::mint(now, app.entropy.id_bits()),
+        id: ClientId::mint(now, app.entropy.id_bits()),
+        spec: AppSpec {
             identifier: identifier.parse().unwrap(),
             name: identifier.to_owned(),
-            kind: ClientKind::App,
             scopes: Scopes::parse("openid profile email offline_access board:read").unwrap(),
-            state: ClientState::Active,
-            token_epoch: 0,
-            created_at: now,
+            redirect_uris: vec![REDIRECT.to_owned()],
+            application_type: ApplicationType::Web,
+            auth_method: AuthMethod::ClientSecretBasic,
+            grant_types: [
+                GrantType::AuthorizationCode,
+                GrantType::RefreshToken,
+                GrantType::DeviceCode,
+            ]
+            .into_iter()
+            .collect(),
+            resources: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            jwks: None,
+            first_party: true,
+            require_par: false,
+            dpop_bound: false,
+            refresh_binding: RefreshBinding::Session,
+            id_token_alg: IdTokenAlg::ES256,
+            logo_uri: None,
+            client_uri: None,
+            policy_uri: None,
+            tos_uri: None,
         },
-        redirect_uris: vec![REDIRECT.to_owned()],
-        application_type: ApplicationType::Web,
-        auth_method: AuthMethod::ClientSecretBasic,
-        grant_types: [
-            GrantType::AuthorizationCode,
-            GrantType::RefreshToken,
-            GrantType::DeviceCode,
-        ]
-        .into_iter()
-        .collect(),
-        resources: Vec::new(),
-        post_logout_redirect_uris: Vec::new(),
-        backchannel_logout_uri: None,
-        jwks: None,
-        first_party: true,
-        require_par: false,
-        dpop_bound: false,
-        refresh_binding: RefreshBinding::Session,
-        id_token_alg: IdTokenAlg::ES256,
-        logo_uri: None,
-        client_uri: None,
-        policy_uri: None,
-        tos_uri: None,
+        state: ClientState::Active,
+        token_epoch: 0,
+        created_at: now,
         source: ClientSource::Api,
         expires_at: None,
     }
@@ -70,7 +69,7 @@ pub fn an_app(app: &TestApp, identifier: &str) -> App {
 pub async fn register(app: &TestApp, registered: &App) {
     let (registered, now) = (registered.clone(), app.authority.clock.now());
     let secret = matches!(
-        registered.auth_method,
+        registered.spec.auth_method,
         AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost
     )
     .then(|| token_digest(&PlainToken::presented(SECRET.to_owned())));
@@ -87,7 +86,7 @@ pub async fn confidential(app: &TestApp, identifier: &str) -> App {
 /// Stores a public app.
 pub async fn public(app: &TestApp, identifier: &str) -> App {
     let mut made = an_app(app, identifier);
-    made.auth_method = AuthMethod::None;
+    made.spec.auth_method = AuthMethod::None;
     register(app, &made).await;
     made
 }
@@ -132,10 +131,10 @@ pub fn a_grant(app: &TestApp, to: &App, user: UserId, session: SessionId, scope:
     let now = app.authority.clock.now();
     Grant {
         id: GrantId::mint(now, app.entropy.id_bits()),
-        client_id: to.client.id,
+        client_id: to.id,
         user_id: user,
         session_id: Some(session),
-        binding: to.refresh_binding,
+        binding: to.spec.refresh_binding,
         organization_id: None,
         scope: Scopes::parse(scope).unwrap(),
         resources: Vec::new(),
@@ -197,9 +196,9 @@ pub async fn agree(app: &TestApp, to: &App, scope: &str) -> Agreed {
 
 /// A request of an endpoint, with the proof that the app's registration asks for.
 pub async fn ask(app: &TestApp, path: &str, by: &App, form: &str) -> Reply {
-    let identifier = &by.client.identifier;
+    let identifier = &by.spec.identifier;
     let call = app.post(path);
-    match by.auth_method {
+    match by.spec.auth_method {
         AuthMethod::ClientSecretBasic => {
             let basic = BASE64.encode(format!("{identifier}:{SECRET}").as_bytes());
             call.header("authorization", &format!("Basic {basic}"))

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use doorward::crypto::digest::{sha256, token_digest};
 use doorward::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
-use doorward::domain::{
-    ClientId, ClientKind, PlainToken, Scopes, SessionId, Timestamp, TokenDigest, UserId,
-};
+use doorward::domain::{ClientId, PlainToken, Scopes, SessionId, Timestamp, TokenDigest, UserId};
 use doorward::runtime::Clock;
 use doorward::store::apps::{self, App};
-use doorward::store::clients::{Client, ClientState};
+use doorward::store::clients::ClientState;
 use doorward::store::sessions::{self, NewSession, Session};
 use doorward::store::{StoreConfig, StoreError};
 
@@ -230,40 +228,39 @@ pub fn board() -> App {
 /// A first-party app of that name with everything a web app has.
 pub fn app(name: &str) -> App {
     App {
-        client: Client {
-            id: ClientId::from_u128(u128::from_be_bytes(
-                sha256(name.as_bytes())[..16].try_into().unwrap(),
-            )),
+        id: ClientId::from_u128(u128::from_be_bytes(
+            sha256(name.as_bytes())[..16].try_into().unwrap(),
+        )),
+        spec: AppSpec {
             identifier: name.parse().unwrap(),
             name: format!("The {name}"),
-            kind: ClientKind::App,
             scopes: Scopes::parse(
                 "openid profile email offline_access doorward:organizations billing:read",
             )
             .unwrap(),
-            state: ClientState::Active,
-            token_epoch: 0,
-            created_at: Timestamp::from_unix_seconds(1_800_000_000),
+            redirect_uris: vec![format!("https://{name}.example/callback")],
+            application_type: ApplicationType::Web,
+            auth_method: AuthMethod::ClientSecretBasic,
+            grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken]
+                .into_iter()
+                .collect(),
+            resources: vec![format!("https://api.{name}.example")],
+            post_logout_redirect_uris: vec![format!("https://{name}.example/bye")],
+            backchannel_logout_uri: None,
+            jwks: None,
+            first_party: true,
+            require_par: false,
+            dpop_bound: false,
+            refresh_binding: RefreshBinding::Session,
+            id_token_alg: IdTokenAlg::RS256,
+            logo_uri: None,
+            client_uri: None,
+            policy_uri: None,
+            tos_uri: None,
         },
-        redirect_uris: vec![format!("https://{name}.example/callback")],
-        application_type: ApplicationType::Web,
-        auth_method: AuthMethod::ClientSecretBasic,
-        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken]
-            .into_iter()
-            .collect(),
-        resources: vec![format!("https://api.{name}.example")],
-        post_logout_redirect_uris: vec![format!("https://{name}.example/bye")],
-        backchannel_logout_uri: None,
-        jwks: None,
-        first_party: true,
-        require_par: false,
-        dpop_bound: false,
-        refresh_binding: RefreshBinding::Session,
-        id_token_alg: IdTokenAlg::RS256,
-        logo_uri: None,
-        client_uri: None,
-        policy_uri: None,
-        tos_uri: None,
+        state: ClientState::Active,
+        token_epoch: 0,
+        created_at: Timestamp::from_unix_seconds(1_800_000_000),
         source: ClientSource::Api,
         expires_at: None,
     }

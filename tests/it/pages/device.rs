@@ -1,7 +1,7 @@
 //! A device's code, typed by a person.
 
 use doorward::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, IdTokenAlg, RefreshBinding,
 };
 use doorward::runtime::Clock;
 use serde_json::Value;
@@ -11,23 +11,14 @@ use crate::support::app::{Reply, TestApp};
 
 /// A public app that devices run, and a device's wait.
 async fn start(app: &TestApp) -> (String, String) {
-    use doorward::domain::{ClientId, ClientKind, Scopes};
+    use doorward::domain::{ClientId, Scopes};
     use doorward::store::StoreError;
     use doorward::store::apps::{self, App};
-    use doorward::store::clients::{Client, ClientState};
     let now = app.clock.now();
-    let client = Client {
-        id: ClientId::mint(now, app.entropy.id_bits()),
+    let spec = AppSpec {
         identifier: "tv".parse().unwrap(),
         name: "Living room <TV>".to_owned(),
-        kind: ClientKind::App,
         scopes: Scopes::parse("openid profile offline_access").unwrap(),
-        state: ClientState::Active,
-        token_epoch: 0,
-        created_at: now,
-    };
-    let row = App {
-        client,
         redirect_uris: Vec::new(),
         application_type: ApplicationType::Native,
         auth_method: AuthMethod::None,
@@ -47,13 +38,13 @@ async fn start(app: &TestApp) -> (String, String) {
         client_uri: None,
         policy_uri: None,
         tos_uri: None,
-        source: ClientSource::Api,
-        expires_at: None,
     };
+    let id = ClientId::mint(now, app.entropy.id_bits());
+    let row = App::new(id, spec, ClientSource::Api, now);
     app.authority
         .store
         .write::<_, StoreError>(move |tx| {
-            if apps::find_by_identifier(tx, &row.client.identifier)?.is_none() {
+            if apps::find_by_identifier(tx, &row.spec.identifier)?.is_none() {
                 apps::insert(tx, &row, None, now)?;
             }
             Ok(())

@@ -1,11 +1,11 @@
 //! Apps: what is written comes back, on both engines.
 
 use doorward::domain::app::{
-    ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
+    AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
 use doorward::domain::{ClientId, ClientKind, Scopes, Timestamp, TokenDigest};
 use doorward::store::apps::{self, App};
-use doorward::store::clients::{self, Client, ClientState};
+use doorward::store::clients::{self, ClientState};
 use doorward::store::{StoreError, sidecars};
 
 use super::bench::{Bench, NOW, on_both_engines};
@@ -20,38 +20,37 @@ on_both_engines! {
 
 fn app(id: u128, identifier: &str) -> App {
     App {
-        client: Client {
-            id: ClientId::from_u128(id),
+        id: ClientId::from_u128(id),
+        spec: AppSpec {
             identifier: identifier.parse().unwrap(),
             name: "Board — «für alle»".to_owned(),
-            kind: ClientKind::App,
             scopes: Scopes::parse("openid profile offline_access").unwrap(),
-            state: ClientState::Active,
-            token_epoch: 0,
-            created_at: NOW,
+            redirect_uris: vec![
+                "https://board.example/callback".to_owned(),
+                "http://127.0.0.1/callback".to_owned(),
+            ],
+            application_type: ApplicationType::Web,
+            auth_method: AuthMethod::PrivateKeyJwt,
+            grant_types: [GrantType::AuthorizationCode, GrantType::DeviceCode]
+                .into_iter()
+                .collect(),
+            resources: vec!["https://api.example".to_owned()],
+            post_logout_redirect_uris: vec!["https://board.example/bye".to_owned()],
+            backchannel_logout_uri: Some("https://board.example/logout".to_owned()),
+            jwks: Some(r#"{"keys":[]}"#.to_owned()),
+            first_party: true,
+            require_par: true,
+            dpop_bound: true,
+            refresh_binding: RefreshBinding::Standalone,
+            id_token_alg: IdTokenAlg::ES256,
+            logo_uri: Some("https://board.example/logo.png".to_owned()),
+            client_uri: Some("https://board.example/".to_owned()),
+            policy_uri: Some("https://board.example/privacy".to_owned()),
+            tos_uri: Some("https://board.example/terms".to_owned()),
         },
-        redirect_uris: vec![
-            "https://board.example/callback".to_owned(),
-            "http://127.0.0.1/callback".to_owned(),
-        ],
-        application_type: ApplicationType::Web,
-        auth_method: AuthMethod::PrivateKeyJwt,
-        grant_types: [GrantType::AuthorizationCode, GrantType::DeviceCode]
-            .into_iter()
-            .collect(),
-        resources: vec!["https://api.example".to_owned()],
-        post_logout_redirect_uris: vec!["https://board.example/bye".to_owned()],
-        backchannel_logout_uri: Some("https://board.example/logout".to_owned()),
-        jwks: Some(r#"{"keys":[]}"#.to_owned()),
-        first_party: true,
-        require_par: true,
-        dpop_bound: true,
-        refresh_binding: RefreshBinding::Standalone,
-        id_token_alg: IdTokenAlg::ES256,
-        logo_uri: Some("https://board.example/logo.png".to_owned()),
-        client_uri: Some("https://board.example/".to_owned()),
-        policy_uri: Some("https://board.example/privacy".to_owned()),
-        tos_uri: Some("https://board.example/terms".to_owned()),
+        state: ClientState::Active,
+        token_epoch: 0,
+        created_at: NOW,
         source: ClientSource::Registration,
         expires_at: Some(NOW.plus(std::time::Duration::from_mins(1))),
     }
@@ -66,9 +65,9 @@ fn an_app_comes_back_as_it_went_in(bench: &Bench) {
         .store
         .read_blocking(|tx| {
             Ok::<_, StoreError>((
-                apps::find(tx, written.client.id)?,
-                apps::find_by_identifier(tx, &written.client.identifier)?,
-                clients::secrets(tx, written.client.id)?,
+                apps::find(tx, written.id)?,
+                apps::find_by_identifier(tx, &written.spec.identifier)?,
+                clients::secrets(tx, written.id)?,
             ))
         })
         .unwrap();
@@ -83,25 +82,25 @@ fn an_app_comes_back_as_it_went_in(bench: &Bench) {
 fn an_update_changes_all_but_the_name_the_secrets_and_the_state(bench: &Bench) {
     bench.put(|tx| apps::insert(tx, &app(1, "board"), Some(SECRET), NOW));
     let mut changed = app(1, "board");
-    "Board 2".clone_into(&mut changed.client.name);
-    changed.client.scopes = Scopes::parse("openid").unwrap();
-    changed.redirect_uris = vec!["com.example.board:/callback".to_owned()];
-    changed.application_type = ApplicationType::Native;
-    changed.auth_method = AuthMethod::None;
-    changed.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
-    changed.resources = Vec::new();
-    changed.post_logout_redirect_uris = Vec::new();
-    changed.backchannel_logout_uri = None;
-    changed.jwks = None;
-    changed.first_party = false;
-    changed.require_par = false;
-    changed.dpop_bound = false;
-    changed.refresh_binding = RefreshBinding::Session;
-    changed.id_token_alg = IdTokenAlg::RS256;
-    changed.logo_uri = None;
-    changed.client_uri = None;
-    changed.policy_uri = None;
-    changed.tos_uri = None;
+    "Board 2".clone_into(&mut changed.spec.name);
+    changed.spec.scopes = Scopes::parse("openid").unwrap();
+    changed.spec.redirect_uris = vec!["com.example.board:/callback".to_owned()];
+    changed.spec.application_type = ApplicationType::Native;
+    changed.spec.auth_method = AuthMethod::None;
+    changed.spec.grant_types = [GrantType::AuthorizationCode].into_iter().collect();
+    changed.spec.resources = Vec::new();
+    changed.spec.post_logout_redirect_uris = Vec::new();
+    changed.spec.backchannel_logout_uri = None;
+    changed.spec.jwks = None;
+    changed.spec.first_party = false;
+    changed.spec.require_par = false;
+    changed.spec.dpop_bound = false;
+    changed.spec.refresh_binding = RefreshBinding::Session;
+    changed.spec.id_token_alg = IdTokenAlg::RS256;
+    changed.spec.logo_uri = None;
+    changed.spec.client_uri = None;
+    changed.spec.policy_uri = None;
+    changed.spec.tos_uri = None;
     changed.source = ClientSource::Api;
     changed.expires_at = None;
     bench.put(|tx| apps::update(tx, &changed, NOW));
@@ -109,8 +108,8 @@ fn an_update_changes_all_but_the_name_the_secrets_and_the_state(bench: &Bench) {
         .store
         .read_blocking(|tx| {
             Ok::<_, StoreError>((
-                apps::find(tx, changed.client.id)?,
-                clients::secrets(tx, changed.client.id)?,
+                apps::find(tx, changed.id)?,
+                clients::secrets(tx, changed.id)?,
             ))
         })
         .unwrap();
@@ -119,7 +118,7 @@ fn an_update_changes_all_but_the_name_the_secrets_and_the_state(bench: &Bench) {
 }
 
 fn a_client_that_is_no_app_is_not_found_as_one(bench: &Bench) {
-    let mut client = app(1, "machine").client;
+    let mut client = app(1, "machine").client();
     client.kind = ClientKind::Operator;
     bench.put(|tx| clients::insert(tx, &client, None));
     let found = bench
@@ -143,7 +142,7 @@ fn apps_are_listed_by_id_by_source_and_by_expiry(bench: &Bench) {
     });
     let names = |apps: Vec<App>| -> Vec<String> {
         apps.into_iter()
-            .map(|app| app.client.identifier.to_string())
+            .map(|app| app.spec.identifier.to_string())
             .collect()
     };
     let later: Timestamp = NOW.plus(std::time::Duration::from_mins(1));
@@ -170,9 +169,9 @@ fn an_app_that_is_deleted_takes_its_details_along(bench: &Bench) {
     bench.put(|tx| {
         let app = app(1, "board");
         apps::insert(tx, &app, Some(SECRET), NOW)?;
-        apps::set_registration_token(tx, app.client.id, SECRET)?;
-        assert_eq!(apps::registration_token(tx, app.client.id)?, Some(SECRET));
-        clients::retire(tx, &app.client, NOW)
+        apps::set_registration_token(tx, app.id, SECRET)?;
+        assert_eq!(apps::registration_token(tx, app.id)?, Some(SECRET));
+        clients::retire(tx, &app.client(), NOW)
     });
     bench.put(|tx| {
         assert!(apps::delete(tx, ClientId::from_u128(1))?);

@@ -81,13 +81,13 @@ async fn show(cx: RequestContext, Path(client): Path<String>) -> Result<Show<App
     let client: ClientIdentifier = parse_text(&client)?;
     let app = apps::show(&cx.authority, &Doer::Actor(cx.actor), client).await?;
     Ok(Show(AppView {
-        client_id: app.client.identifier.clone(),
-        state: app.client.state.as_str().to_owned(),
+        client_id: app.spec.identifier.clone(),
+        state: app.state.as_str().to_owned(),
         source: app.source,
         drift: apps::drift(&app, &cx.authority.config.clients),
-        created_at: app.client.created_at,
+        created_at: app.created_at,
         expires_at: app.expires_at,
-        registration: AppDocument::from(&app.spec()),
+        registration: AppDocument::from(&app.spec),
     }))
 }
 
