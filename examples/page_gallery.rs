@@ -182,6 +182,7 @@ fn app(name: &str) -> AppCard {
         client_uri: Some("https://acme.example.com".to_owned()),
         policy_uri: Some("https://acme.example.com/privacy".to_owned()),
         tos_uri: Some("https://acme.example.com/terms".to_owned()),
+        host: None,
         unverified: false,
     }
 }

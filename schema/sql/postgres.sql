@@ -290,7 +290,8 @@ CREATE TABLE client_details (
     tos_uri text,
     source text NOT NULL,
     registration_token_hash text,
-    expires_at timestamp with time zone
+    expires_at timestamp with time zone,
+    registration_policy text
 );
 
 ALTER TABLE client_details ADD CONSTRAINT client_details_application_type_check CHECK ((application_type = ANY (ARRAY['web'::text, 'native'::text])));
@@ -800,7 +801,8 @@ CREATE TABLE registration_tokens (
     uses_left bigint NOT NULL,
     created_by text NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone NOT NULL
+    expires_at timestamp with time zone NOT NULL,
+    policy text NOT NULL DEFAULT '{}'::text
 );
 
 ALTER TABLE registration_tokens ADD CONSTRAINT registration_tokens_pkey PRIMARY KEY (id);

@@ -91,7 +91,7 @@ CREATE TABLE client_details (
     source TEXT NOT NULL CHECK (source IN ('config', 'api', 'registration', 'metadata')),
     registration_token_hash TEXT UNIQUE,
     expires_at INTEGER                    -- of a registered or metadata client; retired and deleted after
-) STRICT, WITHOUT ROWID;
+, registration_policy TEXT) STRICT, WITHOUT ROWID;
 
 CREATE INDEX idx_client_details_expires ON client_details(expires_at);
 
@@ -491,7 +491,7 @@ CREATE TABLE registration_tokens (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT;
+, policy TEXT NOT NULL DEFAULT '{}') STRICT;
 
 CREATE INDEX idx_registration_tokens_expires ON registration_tokens(expires_at);
 

@@ -21,6 +21,7 @@ use crate::store::audit::AuditEntry;
 use crate::store::{Store, StoreError};
 
 use super::access::{Access, AccessError};
+use super::apps::documents::Documents;
 use super::apps::{AppsError, sync_configured};
 use super::config::Config;
 use super::control;
@@ -60,6 +61,8 @@ pub struct Authority {
     pub feed: Arc<Supplier>,
     /// The metadata document, made when it is first asked for.
     pub metadata: OnceLock<Bytes>,
+    /// The documents of clients whose id is a URL.
+    pub documents: Documents,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
     /// Counts requests by where they come from.
@@ -117,6 +120,7 @@ impl Authority {
             demo,
             keys: Arc::new(keys),
             metadata: OnceLock::new(),
+            documents: Documents::default(),
             config: Arc::new(config),
             tasks,
             store,

@@ -13,7 +13,7 @@ use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::store::StoreConfig;
 
-use super::apps::{ConfiguredApp, read_clients};
+use super::apps::{ConfiguredApp, RegistrationConfig, read_clients};
 use super::brand::Brand;
 use super::load::LoadLimits;
 use super::login::ConfiguredProvider;
@@ -68,6 +68,8 @@ pub struct Config {
     pub demo_provider: bool,
     /// The apps that people log in through, as far as they are declared here.
     pub clients: Vec<ConfiguredApp>,
+    /// Whether clients may make themselves known, and how.
+    pub registration: RegistrationConfig,
     /// How it logs.
     pub log_format: LogFormat,
     /// What it logs.
@@ -166,6 +168,7 @@ impl Config {
             providers: Vec::new(),
             demo_provider: false,
             clients: Vec::new(),
+            registration: RegistrationConfig::default(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
         }
@@ -202,6 +205,7 @@ impl Config {
         let brand = reader.section("brand", Brand::read);
         let providers = reader.section("providers", read_providers);
         let clients = reader.section("clients", read_clients);
+        let registration = reader.section("registration", RegistrationConfig::read);
         let (log_format, log_filter) = reader.section("log", |log| {
             (
                 log.or("format", defaults.log_format),
@@ -229,6 +233,7 @@ impl Config {
             providers,
             demo_provider: false,
             clients,
+            registration,
             log_format,
             log_filter,
         }

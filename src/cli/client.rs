@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde::Deserialize;
 
+use super::client_token::{self, TokenCommand};
 use super::declared;
 use super::error::CliError;
 use super::http::segment;
@@ -75,6 +76,11 @@ Examples:
         #[arg(long, value_name = "SECONDS")]
         overlap: Option<u32>,
     },
+    /// Says who may register clients of their own (RFC 7591)
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Ends a client for ever: its secrets, and every token it has
     Retire {
         /// The client's id
@@ -120,6 +126,9 @@ pub(super) async fn run(
                 ),
                 None => rotated.client_secret.clone(),
             });
+        }
+        ClientCommand::Token { command } => {
+            return client_token::run(command, profile, output).await;
         }
         ClientCommand::Retire { client, yes } => {
             let question = format!("end `{client}` and every token it has, for ever?");

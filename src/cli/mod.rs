@@ -6,6 +6,7 @@
 pub mod args;
 mod check;
 mod client;
+mod client_token;
 mod completions;
 mod declared;
 mod dev;

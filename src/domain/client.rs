@@ -17,7 +17,7 @@ pub const FULL_SCOPE: &str = "doorward:full";
 /// Why a text is not a client identifier or a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// Not 1 to 100 characters of `A-Z a-z 0-9 - . _ ~`.
+    /// Not 1 to 100 characters of `A-Z a-z 0-9 - . _ ~`, and not a URL.
     #[error("`{0}` is not a client id: 1 to 100 letters, digits, `-`, `.`, `_` and `~`")]
     Identifier(String),
     /// Not an RFC 6749 scope token.
@@ -25,7 +25,8 @@ pub enum ClientError {
     Scope(String),
 }
 
-/// The public `client_id` (RFC 6749 §2.2), such as `billing-service`.
+/// The public `client_id` (RFC 6749 §2.2), such as `billing-service`; or the URL of the document that
+/// describes the client, such as `https://app.example/client.json`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Cow<'_, str>", into = "String")]
 pub struct ClientIdentifier(String);
@@ -35,6 +36,25 @@ impl ClientIdentifier {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the URL of a document that describes the client.
+    pub fn is_url(&self) -> bool {
+        self.0.contains(':')
+    }
+}
+
+/// Whether a text has the form of such a URL, in characters that need no escaping anywhere. Whether it
+/// may be asked is for others to tell.
+fn is_document_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        rest.find('/').is_some_and(|host| host > 0)
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~/:[]%!$()*+,;=@".contains(&byte))
+    })
 }
 
 impl FromStr for ClientIdentifier {
@@ -45,7 +65,7 @@ impl FromStr for ClientIdentifier {
             && text
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-        if fits {
+        if fits || (text.len() <= 100 && is_document_url(text)) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ClientError::Identifier(text.chars().take(100).collect()))
@@ -170,6 +190,25 @@ mod tests {
     fn a_client_id_is_safe_in_urls_and_headers() {
         assert!("billing-service_1.x~".parse::<ClientIdentifier>().is_ok());
         for bad in ["", "a b", "a:b", "ä", &"x".repeat(101)] {
+            assert!(bad.parse::<ClientIdentifier>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_may_be_the_url_of_a_document() {
+        let url = "https://app.example/client.json";
+        assert!(url.parse::<ClientIdentifier>().unwrap().is_url());
+        assert!(!"app".parse::<ClientIdentifier>().unwrap().is_url());
+        for bad in [
+            "https:///client.json",
+            "https://app.example",
+            "ftp://app.example/",
+            "https://app.example/?a",
+            "https://app.example/#a",
+            "https://app.example/a b",
+            "https://app.example/<a>",
+            &format!("https://app.example/{}", "x".repeat(90)),
+        ] {
             assert!(bad.parse::<ClientIdentifier>().is_err(), "{bad}");
         }
     }

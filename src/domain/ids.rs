@@ -115,6 +115,8 @@ ids! {
     AccountId,
     /// An invitation to an organization.
     InvitationId,
+    /// An initial access token: who may register clients.
+    RegistrationTokenId,
 }
 
 /// Only the 36-character form: the crate's parser also takes braces, `urn:` and bare hex, and an id

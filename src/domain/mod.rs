@@ -12,6 +12,7 @@ pub mod names;
 pub mod organization;
 pub mod permission;
 pub mod provider;
+pub mod registration;
 pub mod role;
 pub mod secret;
 pub mod text;
@@ -22,8 +23,8 @@ pub use change::{Chain, Epoch, FeedName, FreshnessToken, Position, Revision};
 pub use client::{ClientIdentifier, ClientKind, FULL_SCOPE, Scope, Scopes};
 pub use decision::{Decision, Freshness};
 pub use ids::{
-    AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId, RoleId,
-    SessionId, SidecarId, UserId,
+    AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId,
+    RegistrationTokenId, RoleId, SessionId, SidecarId, UserId,
 };
 pub use names::{
     ActionName, NameError, PermissionKey, ResourceName, RoleKey, RoleName, ServiceName,

@@ -14,4 +14,5 @@ pub mod oidc;
 pub mod organizations;
 pub mod problem;
 pub mod providers;
+pub mod registration_tokens;
 pub mod users;

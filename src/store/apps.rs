@@ -288,6 +288,40 @@ pub fn set_registration_token(
     Ok(())
 }
 
+/// What a registered app may be, as JSON: the policy that it registered by.
+pub fn registration_policy(tx: &mut dyn Tx, id: ClientId) -> Result<Option<String>, StoreError> {
+    let rows = tx.rows(
+        "SELECT registration_policy FROM client_details WHERE client_id = ?1",
+        &[id.into()],
+    )?;
+    match rows.first() {
+        Some(row) => Ok(row.optional_text(0)?.map(str::to_owned)),
+        None => Ok(None),
+    }
+}
+
+/// Sets what a registered app may be.
+pub fn set_registration_policy(
+    tx: &mut dyn Tx,
+    id: ClientId,
+    policy: &str,
+) -> Result<(), StoreError> {
+    tx.exec(
+        "UPDATE client_details SET registration_policy = ?1 WHERE client_id = ?2",
+        &[policy.into(), id.into()],
+    )?;
+    Ok(())
+}
+
+/// Sets when a registered or fetched app goes.
+pub fn set_expiry(tx: &mut dyn Tx, id: ClientId, at: Timestamp) -> Result<(), StoreError> {
+    tx.exec(
+        "UPDATE client_details SET expires_at = ?1 WHERE client_id = ?2",
+        &[at.into(), id.into()],
+    )?;
+    Ok(())
+}
+
 /// Takes an app away with all that hangs on it. The row that says its tokens are refused stays.
 pub fn delete(tx: &mut dyn Tx, id: ClientId) -> Result<bool, StoreError> {
     let deleted = tx.exec("DELETE FROM oauth_clients WHERE id = ?1", &[id.into()])?;

@@ -44,6 +44,7 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     2 "doorward" "0002_doorward.sql",
     3 "capture" "0003_capture.sql",
     4 "login" "0004_login.sql",
+    5 "registration" "0005_registration.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
@@ -51,6 +52,7 @@ const POSTGRES: &[Migration] = migrations! { "postgres":
     2 "doorward" "0002_doorward.sql",
     3 "capture" "0003_capture.sql",
     4 "login" "0004_login.sql",
+    5 "registration" "0005_registration.sql",
 };
 
 /// The steps for an engine, in order.

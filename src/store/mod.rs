@@ -69,6 +69,8 @@ pub mod providers;
 pub mod pushed_requests;
 #[cfg(feature = "authority")]
 pub mod refresh_tokens;
+#[cfg(feature = "authority")]
+pub mod registration_tokens;
 pub mod replica;
 pub mod replicated;
 #[cfg(feature = "authority")]

@@ -60,6 +60,7 @@ from! {
     crate::domain::SidecarId => Uuid(value) value.as_uuid();
     crate::domain::AccountId => Uuid(value) value.as_uuid();
     crate::domain::InvitationId => Uuid(value) value.as_uuid();
+    crate::domain::RegistrationTokenId => Uuid(value) value.as_uuid();
     crate::domain::TokenDigest => Text(value) value.to_hex();
     &crate::domain::ServiceName => Text(value) value.to_string();
     &crate::domain::ResourceName => Text(value) value.to_string();

@@ -206,4 +206,34 @@ if (settings.resource) {
   }
 }
 
+if (settings.registration_token) {
+  const register = (metadata, initialAccessToken) => oauth.dynamicClientRegistrationRequest(server, metadata, { ...HTTP, initialAccessToken })
+    .then(oauth.processDynamicClientRegistrationResponse)
+  const redirect_uris = ['https://rp.example/callback']
+  cases['registration: a client registers and logs a person in'] = async () => {
+    const metadata = { redirect_uris, grant_types: ['authorization_code', 'refresh_token'], scope: SCOPE, token_endpoint_auth_method: 'client_secret_post', id_token_signed_response_alg: 'ES256' }
+    const made = await register(metadata, settings.registration_token)
+    assert.ok(made.client_secret && made.client_secret_expires_at > Date.now() / 1000)
+    assert.equal(made.id_token_signed_response_alg, 'ES256')
+    const app = { id: made.client_id, secret: made.client_secret, method: 'client_secret_post', id_token_alg: 'ES256', redirect: redirect_uris[0] }
+    const done = await flow(app)
+    assert.equal(oauth.getValidatedIdTokenClaims(done.tokens).aud, made.client_id)
+  }
+  cases['registration: with keys of its own'] = async () => {
+    const { publicKey, privateKey } = await oauth.generateKeyPair('ES256', { extractable: true })
+    const jwk = { ...(await crypto.subtle.exportKey('jwk', publicKey)), kid: 'own', use: 'sig', alg: 'ES256' }
+    const metadata = { redirect_uris, grant_types: ['authorization_code', 'refresh_token'], scope: SCOPE, token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [jwk] } }
+    const made = await register(metadata, settings.registration_token)
+    const own = await crypto.subtle.exportKey('jwk', privateKey)
+    const app = { id: made.client_id, jwk: { ...own, kid: 'own', alg: 'ES256' }, redirect: redirect_uris[0] }
+    assert.ok((await flow(app)).tokens.access_token)
+  }
+  cases['registration: each refusal by its code'] = async () => {
+    await refuses(register({ redirect_uris: ['https://elsewhere.example/'] }, settings.registration_token), 'invalid_redirect_uri', 400)
+    await refuses(register({ redirect_uris, grant_types: ['implicit'] }, settings.registration_token), 'invalid_client_metadata', 400)
+    await refuses(register({ redirect_uris, software_statement: 'e30.e30.' }, settings.registration_token), 'unapproved_software_statement', 400)
+    await refuses(register({ redirect_uris }, 'dwt_wrong'), 'invalid_token', 401)
+  }
+}
+
 await run(cases)

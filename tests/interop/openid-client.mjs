@@ -1,6 +1,8 @@
 // npm `openid-client` against an authority: `node openid-client.mjs SETTINGS.json [CASE…]`.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import * as client from 'openid-client'
 import { importJWK } from 'jose'
 import { Person } from './lib/person.mjs'
@@ -77,6 +79,76 @@ async function checkLogin(app, options = {}) {
 const dead = (config, token, subject) =>
   assert.rejects(client.fetchUserInfo(config, token, subject), (error) =>
     error.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE' && error.status === 401 && error.cause[0].parameters.error === 'invalid_token')
+
+// Clients that register themselves, where the settings hold an initial access token.
+const WEB = 'https://rp.example/callback'
+const registering = { execute: [client.allowInsecureRequests], initialAccessToken: settings.registration_token }
+const registration = {
+  'registration: a client that registered logs a person in': async () => {
+    for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
+      const metadata = { client_name: 'Registered', redirect_uris: [WEB], grant_types: ['authorization_code', 'refresh_token'], scope: SCOPE, token_endpoint_auth_method: method }
+      const authentication = { client_secret_basic: client.ClientSecretBasic(), client_secret_post: client.ClientSecretPost(), none: client.None() }[method]
+      const config = await client.dynamicClientRegistration(issuer, metadata, authentication, registering)
+      const made = config.clientMetadata()
+      assert.equal(made.token_endpoint_auth_method, method)
+      const app = { id: made.client_id, redirect: WEB }
+      const { tokens, claims, person } = await login(app, { config })
+      assert.equal(claims.aud, made.client_id)
+      assert.ok(person.pages.some((page) => String(page.url).includes('/consent')), 'the person is asked')
+      assert.ok((await client.refreshTokenGrant(config, tokens.refresh_token)).access_token)
+    }
+  },
+  'registration: it looks after itself and goes': async () => {
+    const metadata = { redirect_uris: [WEB], scope: 'openid' }
+    const config = await client.dynamicClientRegistration(issuer, metadata, undefined, registering)
+    const made = config.clientMetadata()
+    const manage = (method, token, body) => fetch(made.registration_client_uri, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+      body: body && JSON.stringify(body),
+    })
+    const shown = await (await manage('GET', made.registration_access_token)).json()
+    assert.deepEqual(shown.redirect_uris, [WEB])
+    const changed = await manage('PUT', made.registration_access_token, { ...metadata, client_id: made.client_id, client_name: 'Changed' })
+    assert.equal(changed.status, 200)
+    const { client_name, registration_access_token } = await changed.json()
+    assert.equal(client_name, 'Changed')
+    assert.equal((await manage('GET', made.registration_access_token)).status, 401)
+    assert.equal((await manage('DELETE', registration_access_token)).status, 204)
+    assert.equal((await manage('GET', registration_access_token)).status, 401)
+  },
+  'registration: refused without a token, and beyond what it allows': async () => {
+    const insecure = { execute: [client.allowInsecureRequests] }
+    const nobody = await client.dynamicClientRegistration(issuer, { redirect_uris: [WEB] }, undefined, insecure).then(() => assert.fail('not refused'), (reason) => reason)
+    assert.equal(nobody.status ?? nobody.cause?.status, 401)
+    await refuses(client.dynamicClientRegistration(issuer, { redirect_uris: ['https://elsewhere.example/'] }, undefined, registering), 'invalid_redirect_uri', 400)
+    await refuses(client.dynamicClientRegistration(issuer, { redirect_uris: [WEB], scope: 'admin' }, undefined, registering), 'invalid_client_metadata', 400)
+  },
+}
+
+// A client whose id is the URL of a document that describes it.
+const documents = {
+  'metadata document: a client that nobody registered logs a person in': async () => {
+    let document
+    const server = createServer((_, response) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(document))
+    }).listen(0, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+      const id = `http://127.0.0.1:${server.address().port}/client.json`
+      document = { client_id: id, client_name: 'By its document', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'], token_endpoint_auth_method: 'none' }
+      const app = { id, redirect: 'http://127.0.0.1:45678/callback' }
+      const config = await discover(app)
+      assert.equal(config.serverMetadata().client_id_metadata_document_supported, true)
+      const { tokens, claims } = await login(app, { config })
+      assert.equal(claims.aud, id)
+      assert.ok((await client.refreshTokenGrant(config, tokens.refresh_token)).access_token)
+    } finally {
+      server.close()
+    }
+  },
+}
 
 await run({
   'discovery: the metadata are as the library wants them': async () => {
@@ -240,4 +312,6 @@ await run({
     const { callback, checks } = await authorize(config, clients.basic, { person, prompt: 'none', scope: 'openid' })
     await refuses(client.authorizationCodeGrant(config, callback, checks), 'login_required')
   },
+  ...(settings.registration_token ? registration : {}),
+  ...(settings.metadata_documents ? documents : {}),
 })

@@ -5,7 +5,11 @@
 //! difference is the plan, and the plan is what is carried out.
 
 mod configured;
+pub mod documents;
 mod put;
+pub mod registration;
+mod settings;
 
 pub use configured::{ConfiguredApp, read_clients, sync_configured};
 pub use put::{AppsError, Put, PutDone, drift, plan, put, show, standings};
+pub use settings::RegistrationConfig;

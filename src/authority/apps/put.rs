@@ -80,10 +80,10 @@ pub struct PutDone {
 /// What a change may need, made before its transaction, which may run twice.
 #[derive(Debug, Clone)]
 pub(super) struct Minted {
-    id: ClientId,
+    pub(super) id: ClientId,
     audit_id: Uuid,
     secret_id: Uuid,
-    secret: PlainToken,
+    pub(super) secret: PlainToken,
     now: Timestamp,
 }
 

@@ -33,6 +33,9 @@ pub enum ClientsError {
     /// A public name that would pass for a user's id.
     #[error("`{0}` is not a client id: it looks like the id of a user")]
     LooksLikeUser(ClientIdentifier),
+    /// A public name that would pass for a document's.
+    #[error("`{0}` is a URL: the document there would be the client's registration")]
+    Url(ClientIdentifier),
     /// The name for people is empty or too long.
     #[error("a name of 1 to 100 characters is wanted, none of them a control character")]
     Name,
@@ -67,7 +70,7 @@ impl NewClient {
     ///
     /// # Errors
     ///
-    /// [`ClientsError::LooksLikeUser`], [`ClientsError::Name`], [`ClientsError::Scope`].
+    /// [`ClientsError::LooksLikeUser`], [`ClientsError::Url`], [`ClientsError::Name`], [`ClientsError::Scope`].
     pub fn new(
         identifier: ClientIdentifier,
         name: String,
@@ -77,6 +80,9 @@ impl NewClient {
         // `sub` of a client's own token is this name: it must never read like a user's.
         if Uuid::try_parse(identifier.as_str()).is_ok() {
             return Err(ClientsError::LooksLikeUser(identifier));
+        }
+        if identifier.is_url() {
+            return Err(ClientsError::Url(identifier));
         }
         if !is_name(&name) {
             return Err(ClientsError::Name);

@@ -9,6 +9,7 @@ pub mod authenticate;
 pub mod clients;
 pub mod doer;
 pub mod limiter;
+pub mod registration_tokens;
 pub mod sidecars;
 pub mod tokens;
 

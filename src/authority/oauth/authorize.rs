@@ -1,11 +1,12 @@
 //! The authorization endpoint: from a request, over login and consent, to an answer.
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents::{self, DocumentError};
 use crate::authority::login::{self, LoginError, LoginRequest};
 use crate::crypto::digest::token_digest;
 use crate::crypto::seal::SealError;
-use crate::domain::app::ApplicationType;
-use crate::domain::{OrganizationId, PlainToken, Scopes};
+use crate::domain::app::{ApplicationType, ClientSource};
+use crate::domain::{ClientIdentifier, OrganizationId, PlainToken, Scopes};
 use crate::protocol::oauth::authorize::{
     AuthorizeError, AuthorizeErrorCode, PUSHED_PREFIX, Parameters,
 };
@@ -57,6 +58,9 @@ pub enum Refusal {
     /// It took too long to be gone on with.
     #[error("this took too long")]
     Expired,
+    /// The document that describes the client cannot be used.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// The store.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -174,13 +178,7 @@ pub(super) async fn reopen(
         Ok(Returned::Lost) => return Err(Refusal::Expired),
         Err(_) => return Err(Refusal::Foreign),
     };
-    let client = interaction.request.client_id.clone();
-    let app = authority
-        .store
-        .look::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &client))
-        .await?
-        .filter(|app| is_active(authority, app))
-        .ok_or(Refusal::UnknownClient)?;
+    let app = find_app(authority, interaction.request.client_id.clone()).await?;
     redirects_still(&app, &interaction)?;
     let recipient = Recipient::of_request(&interaction.request, authority.config.issuer.as_str());
     Ok((Known { app, recipient }, interaction))
@@ -278,7 +276,9 @@ pub(super) async fn judge(
         Ok(organization) => organization,
         Err(error) => return refuse(&error),
     };
-    let new = request.prompt.consent || !scope.is_subset(&agreement.scope);
+    // Nobody here knows an app by its URL, and what stands there may be another today.
+    let foreign = app.source == ClientSource::Metadata;
+    let new = foreign || request.prompt.consent || !scope.is_subset(&agreement.scope);
     let ready = Ready {
         session,
         scope,
@@ -362,12 +362,26 @@ async fn app_of(authority: &Authority, parameters: &Parameters) -> Result<App, R
         .sole("client_id")
         .and_then(|text| text.parse().ok())
         .ok_or(Refusal::UnknownClient)?;
-    authority
+    find_app(authority, identifier).await
+}
+
+/// The app of this name: by its row, or by the document at its name.
+async fn find_app(authority: &Authority, identifier: ClientIdentifier) -> Result<App, Refusal> {
+    let spec = if identifier.is_url() {
+        Some(documents::resolve(authority, &identifier).await?)
+    } else {
+        None
+    };
+    let found = authority
         .store
         .look::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &identifier))
-        .await?
-        .filter(|app| is_active(authority, app))
-        .ok_or(Refusal::UnknownClient)
+        .await?;
+    match spec {
+        Some(spec) => Some(documents::app(authority, found, spec)),
+        None => found,
+    }
+    .filter(|app| is_active(authority, app))
+    .ok_or(Refusal::UnknownClient)
 }
 
 async fn pushed_interaction(

@@ -1,6 +1,7 @@
 //! What an app may ask for.
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents;
 use crate::domain::app::{ApplicationType, GrantType};
 use crate::domain::{OrganizationId, Scopes, UserId};
 use crate::protocol::oauth::authorize::{
@@ -16,7 +17,9 @@ use super::interaction::Checked;
 /// Whether the app may act.
 pub(super) fn is_active(authority: &Authority, app: &App) -> bool {
     let now = authority.clock.now();
-    app.state == ClientState::Active && app.expires_at.is_none_or(|end| now < end)
+    app.state == ClientState::Active
+        && app.expires_at.is_none_or(|end| now < end)
+        && documents::counts(authority, app)
 }
 
 /// The redirect URI of a request, if it is one of the app's.

@@ -1,8 +1,12 @@
 //! Authorization codes: given out in one transaction with the grant they stand for.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents::{self, Kept};
+use crate::authority::apps::registration::keep_alive;
 use crate::crypto::digest::token_digest;
 use crate::domain::app::{GrantType, RefreshBinding};
 use crate::domain::user::UserState;
@@ -39,6 +43,10 @@ struct Rows {
     entry: AuditEntry,
     pushed: Option<crate::domain::TokenDigest>,
     consented: bool,
+    /// An app that ends when nobody uses it.
+    kept_alive: Option<App>,
+    /// An app whose row is what its document says.
+    fetched: Option<Kept>,
 }
 
 /// Gives out a code.
@@ -51,10 +59,31 @@ pub(super) async fn issue(
     issue: Issue<'_>,
 ) -> Result<Result<PlainToken, AuthorizeError>, StoreError> {
     let code = PlainToken::from_random(PREFIX, authority.entropy.token_bits());
-    let rows = rows(authority, &issue, &code);
+    let rows = Arc::new(rows(authority, &issue, &code));
+    let written = match write(authority, Arc::clone(&rows)).await {
+        // The first two who agree to an app at a URL at once: its row is there now.
+        Err(NotIssued::Store(StoreError::Unique { .. })) if rows.fetched.is_some() => {
+            write(authority, rows).await
+        }
+        written => written,
+    };
+    match written {
+        Ok(()) => Ok(Ok(code)),
+        Err(NotIssued::Stale(error)) => Ok(Err(error)),
+        Err(NotIssued::Store(error)) => Err(error),
+    }
+}
+
+async fn write(authority: &Authority, rows: Arc<Rows>) -> Result<(), NotIssued> {
     let written = authority.store.write::<_, NotIssued>(move |tx| {
+        if let Some(kept) = &rows.fetched {
+            documents::keep(tx, kept)?;
+        }
         if let Some(error) = stale(tx, &rows)? {
             return Err(NotIssued::Stale(error));
+        }
+        if let Some(app) = &rows.kept_alive {
+            keep_alive(tx, app, rows.grant.created_at)?;
         }
         grants::insert(tx, &rows.grant)?;
         authorization_codes::insert(tx, &rows.code)?;
@@ -67,11 +96,7 @@ pub(super) async fn issue(
         audit::record(tx, &rows.entry)?;
         Ok(())
     });
-    match written.await {
-        Ok(_) => Ok(Ok(code)),
-        Err(NotIssued::Stale(error)) => Ok(Err(error)),
-        Err(NotIssued::Store(error)) => Err(error),
-    }
+    written.await.map(|_| ())
 }
 
 /// Rolls the transaction back.
@@ -137,6 +162,8 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
         entry,
         pushed: issue.interaction.pushed_digest(),
         consented: issue.consented,
+        kept_alive: app.expires_at.map(|_| app.clone()),
+        fetched: Kept::new(authority, app),
     }
 }
 

@@ -17,6 +17,9 @@ use super::revoke::REVOKE_PATH;
 use super::token::{GRANT_TYPES, TOKEN_PATH};
 use super::userinfo::USERINFO_PATH;
 
+/// Where clients register themselves.
+pub const REGISTER: &str = "/oauth2/register";
+
 /// How long whoever fetched the document may keep it.
 pub const CACHE_CONTROL: &str = "public, max-age=300";
 
@@ -40,7 +43,7 @@ pub fn document(authority: &Authority) -> ProviderMetadata {
         token_endpoint: at(TOKEN_PATH),
         userinfo_endpoint: Some(at(USERINFO_PATH)),
         jwks_uri: at("/.well-known/jwks.json"),
-        registration_endpoint: None,
+        registration_endpoint: authority.config.registration.dynamic.then(|| at(REGISTER)),
         pushed_authorization_request_endpoint: at(PAR_PATH),
         device_authorization_endpoint: Some(at(DEVICE_AUTHORIZATION_PATH)),
         introspection_endpoint: Some(at(INTROSPECT_PATH)),
@@ -106,7 +109,7 @@ pub fn document(authority: &Authority) -> ProviderMetadata {
         request_uri_parameter_supported: false,
         backchannel_logout_supported: true,
         backchannel_logout_session_supported: true,
-        client_id_metadata_document_supported: false,
+        client_id_metadata_document_supported: authority.config.registration.metadata_documents,
     }
 }
 

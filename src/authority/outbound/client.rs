@@ -230,6 +230,15 @@ impl Outbound {
         self.target(url).map(|_| ())
     }
 
+    /// Whether the configuration names the URL's host as one that may be private.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check_url`].
+    pub fn may_be_private(&self, url: &str) -> Result<bool, OutboundError> {
+        self.target(url).map(|(_, allowed)| allowed)
+    }
+
     /// `GET`s JSON.
     ///
     /// # Errors

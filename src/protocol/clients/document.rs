@@ -128,6 +128,28 @@ impl AppDocument {
     /// Every mistake, with a pointer into the document.
     pub fn check(&self, identifier: &ClientIdentifier) -> Result<AppSpec, Vec<Mistake>> {
         let mut checker = Checker(Vec::new());
+        if identifier.is_url() {
+            checker.note(
+                "/client_id",
+                "the document at a URL is its only registration",
+            );
+        }
+        self.checked(identifier, checker)
+    }
+
+    /// The same for the document at the identifier itself.
+    pub(super) fn check_fetched(
+        &self,
+        identifier: &ClientIdentifier,
+    ) -> Result<AppSpec, Vec<Mistake>> {
+        self.checked(identifier, Checker(Vec::new()))
+    }
+
+    fn checked(
+        &self,
+        identifier: &ClientIdentifier,
+        mut checker: Checker,
+    ) -> Result<AppSpec, Vec<Mistake>> {
         if uuid::Uuid::try_parse(identifier.as_str()).is_ok() {
             // `sub` of a client's own token is this name: it must never read like a user's.
             checker.note("/client_id", "it looks like the id of a user");

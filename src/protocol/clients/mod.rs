@@ -4,7 +4,10 @@
 //! documents: [`AppDocument::check`] is the only way to an [`AppSpec`](crate::domain::app::AppSpec).
 
 mod document;
+pub mod fetched;
+pub mod metadata;
 mod plan;
+pub mod registration;
 pub mod uri;
 
 pub use document::AppDocument;

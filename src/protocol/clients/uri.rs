@@ -110,9 +110,13 @@ pub fn redirect(text: &str, application_type: ApplicationType) -> Result<(), Uri
     }
 }
 
-/// Schemes with a dot only: a domain of the app's makers, which nobody else has reason to claim.
-/// That rules out `javascript:`, `data:` and their kind as well.
-fn private_use(scheme: &str, rest: &str) -> Result<(), UriError> {
+/// A scheme of a native app's own. It has a dot: a domain of the app's makers, which nobody else has
+/// reason to claim. That rules out `javascript:`, `data:` and their kind as well.
+///
+/// # Errors
+///
+/// [`UriError::Scheme`].
+pub fn private_scheme(scheme: &str) -> Result<(), UriError> {
     let label = |label: &str| {
         !label.is_empty()
             && label
@@ -123,6 +127,11 @@ fn private_use(scheme: &str, rest: &str) -> Result<(), UriError> {
     if !(begins && scheme.contains('.') && scheme.split('.').all(label)) {
         return Err(UriError::Scheme);
     }
+    Ok(())
+}
+
+fn private_use(scheme: &str, rest: &str) -> Result<(), UriError> {
+    private_scheme(scheme)?;
     // RFC 8252 §7.1: a path right after the scheme; there is no authority to name.
     if rest.starts_with('/') && !rest.starts_with("//") {
         Ok(())
@@ -150,6 +159,26 @@ pub fn https(text: &str, local: bool) -> Result<(), UriError> {
         },
         _ => Err(UriError::Https),
     }
+}
+
+/// The URL of a document that describes a client (draft-ietf-oauth-client-id-metadata-document §3): a
+/// path, and no user, fragment, query or `.` segment. Gives its origin, as it is spelled.
+///
+/// # Errors
+///
+/// [`UriError`].
+pub fn document(text: &str) -> Result<&str, UriError> {
+    characters(text)?;
+    let (scheme, rest) = text.split_once("://").ok_or(UriError::Form)?;
+    if !matches!(scheme, "https" | "http") {
+        return Err(UriError::Https);
+    }
+    host(text)?;
+    let path = rest.find('/').ok_or(UriError::Form)?;
+    if rest.contains('?') {
+        return Err(UriError::Form);
+    }
+    Ok(text.split_at(text.len() - rest.len() + path).0)
 }
 
 /// A resource that tokens are for (RFC 8707 §2): any absolute URI without a fragment.
@@ -260,6 +289,26 @@ mod tests {
         assert_eq!(resource("https://api.example#x"), Err(UriError::Fragment));
         assert_eq!(resource("api"), Err(UriError::Form));
         assert_eq!(resource("api:"), Err(UriError::Form));
+    }
+
+    #[test]
+    fn the_url_of_a_document_has_a_path_and_one_spelling() {
+        assert_eq!(
+            document("https://app.example:8443/a/b.json"),
+            Ok("https://app.example:8443")
+        );
+        for (text, error) in [
+            ("https://app.example", UriError::Form),
+            ("https://app.example/a?b", UriError::Form),
+            ("https://app.example/a#b", UriError::Fragment),
+            ("https://a@app.example/b", UriError::User),
+            ("https://app.example/a/../b", UriError::Dots),
+            ("https://app.example/%2e%2E/b", UriError::Dots),
+            ("HTTPS://app.example/b", UriError::Https),
+            ("ftp://app.example/b", UriError::Https),
+        ] {
+            assert_eq!(document(text), Err(error), "{text}");
+        }
     }
 
     proptest! {

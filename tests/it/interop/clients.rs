@@ -25,7 +25,7 @@ fn the_scripts_pass_against_the_certified_provider_of_npm() {
 fn openid_client_passes_against_the_authority() {
     if Needed::Node.is_there() {
         let world = World::start(&Setup::default());
-        Report::of(&mut world.node("openid-client.mjs")).passed(29);
+        Report::of(&mut world.node("openid-client.mjs")).passed(33);
     }
 }
 
@@ -33,7 +33,7 @@ fn openid_client_passes_against_the_authority() {
 fn oauth4webapi_passes_against_the_authority() {
     if Needed::Node.is_there() {
         let world = World::start(&Setup::default());
-        Report::of(&mut world.node("oauth4webapi.mjs")).passed(32);
+        Report::of(&mut world.node("oauth4webapi.mjs")).passed(35);
     }
 }
 

@@ -4,20 +4,26 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward::crypto::digest::token_digest;
 use doorward::domain::app::{
     AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
-use doorward::domain::{ClientId, ClientKind, PlainToken, Scopes, Secret};
+use doorward::domain::registration::RegistrationPolicy;
+use doorward::domain::{ClientId, ClientKind, PlainToken, RegistrationTokenId, Scopes, Secret};
 use doorward::runtime::{Clock, Entropy, SystemClock, SystemEntropy};
 use doorward::store::apps::{self, App};
 use doorward::store::clients::{self, Client, ClientState};
-use doorward::store::{Store, StoreConfig, StoreError};
+use doorward::store::registration_tokens::{self, RegistrationToken};
+use doorward::store::{Store, StoreConfig, StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::programs::{Running, installed, scripts};
 use crate::hardening::process::{AUTHORITY, Process, run, until};
+
+/// Who has it may register clients: as many as the scripts want.
+const REGISTRATION_TOKEN: &str = "dwt_interop-interop-interop-interop-interop-x";
 
 /// Where web apps are sent back to. Nothing answers there: people stop at that redirect.
 const WEB: &str = "https://rp.example/callback";
@@ -276,6 +282,9 @@ pub fn prepare(home: &Path, setup: &Setup) -> Running {
             "data = '{}'\nissuer = '{issuer}'\nlisten = ['127.0.0.1:{}']\n\
              {store}[services.api]\nresources = ['{RESOURCE}']\n\
              [outbound]\nallow_hosts = ['127.0.0.1']\n\
+             [registration]\ndynamic = true\nmetadata_documents = true\n\
+             document_hosts = ['127.0.0.1']\n\
+             document_scope = 'openid profile email offline_access'\n\
              [providers.npm]\nkind = 'oidc'\nissuer = {}\nclient_id = 'doorward'\n\
              client_secret_file = '{}'\nkeep_tokens = true\nscopes = ['openid', 'profile', 'email']\n",
             home.join("data").display(),
@@ -303,6 +312,8 @@ pub fn prepare(home: &Path, setup: &Setup) -> Running {
         "provider": "npm",
         "service_scope": "api:read",
         "resource": RESOURCE,
+        "registration_token": REGISTRATION_TOKEN,
+        "metadata_documents": true,
         "clients": clients,
     });
     write_file("settings.json", &settings.to_string());
@@ -382,6 +393,7 @@ fn write(config: &StoreConfig, apps: impl Iterator<Item = Registration>) {
     let apps: Vec<Registration> = apps.collect();
     store
         .write_blocking::<_, StoreError>(|tx| {
+            registration_token(tx)?;
             for Registration { app, kind, secret } in &apps {
                 let digest = secret
                     .as_ref()
@@ -403,4 +415,26 @@ fn write(config: &StoreConfig, apps: impl Iterator<Item = Registration>) {
             Ok(())
         })
         .unwrap();
+}
+
+/// What `doorward client token create` makes.
+fn registration_token(tx: &mut dyn Tx) -> Result<(), StoreError> {
+    let now = SystemClock.now();
+    let policy = RegistrationPolicy {
+        redirect_hosts: vec!["rp.example".parse().unwrap()],
+        loopback: true,
+        scope: Scopes::parse(SCOPES).unwrap(),
+        ..RegistrationPolicy::default()
+    };
+    let token = RegistrationToken {
+        id: RegistrationTokenId::mint(now, SystemEntropy::default().id_bits()),
+        name: "interop".to_owned(),
+        uses_left: 100,
+        policy: json!(policy).to_string(),
+        created_by: "system".to_owned(),
+        created_at: now,
+        expires_at: now.plus(Duration::from_hours(1)),
+    };
+    let presented = PlainToken::presented(REGISTRATION_TOKEN.to_owned());
+    registration_tokens::insert(tx, &token, token_digest(&presented))
 }

@@ -37,6 +37,7 @@ fn pages(name: &str, locale: Locale) -> Vec<Html> {
         client_uri: Some(text()),
         policy_uri: Some(format!("javascript:{name}")),
         tos_uri: Some(format!("https://example.com/{name}")),
+        host: None,
         unverified: true,
     };
     let scopes = || {

@@ -254,7 +254,7 @@ impl From<ClientsError> for HttpError {
             ClientsError::Retired(_) => Problem::conflict("client-retired", detail).into(),
             ClientsError::NoSecret(_) => Problem::conflict("client-without-secret", detail).into(),
             ClientsError::Unknown(_) => Problem::not_found(detail).into(),
-            ClientsError::LooksLikeUser(_) => invalid("/client_id").into(),
+            ClientsError::LooksLikeUser(_) | ClientsError::Url(_) => invalid("/client_id").into(),
             ClientsError::Name => invalid("/name").into(),
             ClientsError::Scope(_) => invalid("/scope").into(),
         }

@@ -1,6 +1,7 @@
 //! Clients and sidecars over HTTP.
 
 mod clients;
+mod registration_tokens;
 mod routes;
 mod sidecars;
 mod uncached;

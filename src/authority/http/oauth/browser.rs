@@ -88,7 +88,9 @@ impl Visitor {
     /// A page that tells what is wrong with a request.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Response {
         let (kind, code) = match refusal {
-            Refusal::UnknownClient => (ErrorKind::UnknownApp, "invalid_client"),
+            Refusal::UnknownClient | Refusal::Document(_) => {
+                (ErrorKind::UnknownApp, "invalid_client")
+            }
             Refusal::RedirectUri => (ErrorKind::UnknownApp, "invalid_request"),
             Refusal::PushedRequest => (ErrorKind::BadRequest, "invalid_request_uri"),
             Refusal::TooLarge | Refusal::Foreign => (ErrorKind::BadRequest, "invalid_request"),

@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents;
 use crate::authority::http::pages::consent::{AccountCard, AppCard, ScopeLine};
 use crate::authority::http::pages::form::{Fields, Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::{ConsentPage, ErrorKind};
@@ -84,6 +85,7 @@ fn page(visitor: &Visitor, question: Question, sealed: &str) -> ConsentPage {
             client_uri: app.spec.client_uri,
             policy_uri: app.spec.policy_uri,
             tos_uri: app.spec.tos_uri,
+            host: documents::host(&app.spec.identifier).map(str::to_owned),
             unverified,
         },
         account: account_card(question.user),

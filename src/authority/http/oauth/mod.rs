@@ -12,6 +12,7 @@ mod logout;
 mod metadata;
 mod par;
 mod refused;
+mod registration;
 mod revoke;
 mod routes;
 mod token;

@@ -8,7 +8,8 @@ use axum::extract::DefaultBodyLimit;
 use crate::authority::app::Authority;
 
 use super::{
-    authorize, consent, device, introspect, logout, metadata, par, revoke, token, userinfo,
+    authorize, consent, device, introspect, logout, metadata, par, registration, revoke, token,
+    userinfo,
 };
 
 /// More than any request here needs: an assertion and a handful of parameters.
@@ -24,6 +25,7 @@ pub(in crate::authority::http) fn routes() -> Router<Arc<Authority>> {
         .merge(logout::routes())
         .merge(metadata::routes())
         .merge(par::routes())
+        .merge(registration::routes())
         .merge(revoke::routes())
         .merge(token::routes())
         .merge(userinfo::routes())

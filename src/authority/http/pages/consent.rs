@@ -49,6 +49,8 @@ pub struct AppCard {
     pub policy_uri: Option<String>,
     /// Its terms of service.
     pub tos_uri: Option<String>,
+    /// The host that vouches for it: that of the document which describes it.
+    pub host: Option<String>,
     /// Whether it registered itself: nobody here has looked at it.
     pub unverified: bool,
 }

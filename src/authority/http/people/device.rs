@@ -152,6 +152,7 @@ async fn confirm(
             client_uri: app.spec.client_uri,
             policy_uri: app.spec.policy_uri,
             tos_uri: app.spec.tos_uri,
+            host: None,
             unverified,
         }),
         account: card(&user),

@@ -29,6 +29,7 @@ pub(in crate::authority::http::pages) const DE: Words = Words {
         "Sie wurden abgemeldet. Melden Sie sich erneut an, um fortzufahren.",
     ),
     consent_title: Text("Zugriff für {} erlauben?"),
+    consent_host: Text("Die App wird von {} veröffentlicht."),
     consent_scopes: Text("Die App möchte"),
     consent_granted: Text("bereits erlaubt"),
     consent_organization: Text("Nur in der Organisation {}"),

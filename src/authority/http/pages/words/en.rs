@@ -27,6 +27,7 @@ pub(in crate::authority::http::pages) const EN: Words = Words {
     notice_expired: Text("That took too long, so you start afresh."),
     notice_session_ended: Text("You were signed out. Sign in again to go on."),
     consent_title: Text("Allow access for {}?"),
+    consent_host: Text("The app is published by {}."),
     consent_scopes: Text("It asks to"),
     consent_granted: Text("allowed before"),
     consent_organization: Text("Only in the organization {}"),

@@ -41,6 +41,7 @@ keys! {
     notice_expired,
     notice_session_ended,
     consent_title,
+    consent_host,
     consent_scopes,
     consent_granted,
     consent_organization,
