@@ -188,7 +188,7 @@ async fn what_a_leaked_key_signed_is_refused_as_soon_as_the_sidecar_hears_of_it(
 
 async fn a_standalone_grant_of_a_retired_client_is_worth_nothing_anywhere(app: TestApp) {
     let mut alone = an_app(&app, "alone");
-    alone.refresh_binding = RefreshBinding::Standalone;
+    alone.spec.refresh_binding = RefreshBinding::Standalone;
     register(&app, &alone).await;
     let agreed = agree(&app, &alone, "openid offline_access").await;
     let first = redeem(&app, &alone, &agreed.code).await.expect(200);
@@ -207,7 +207,7 @@ async fn a_standalone_grant_of_a_retired_client_is_worth_nothing_anywhere(app: T
     assert_eq!(operator(access).await["active"], true);
     assert_eq!(status_of(&app, access).await, 200);
 
-    let (client, at) = (alone.client.clone(), now(&app));
+    let (client, at) = (alone.client(), now(&app));
     write(&app, move |tx| clients::retire(tx, &client, at)).await;
     beside.hear(&app).await;
     assert_eq!(beside.outcome(&app, access), Err(Refusal::ClientInactive));
