@@ -88,12 +88,12 @@ impl Beside {
     /// Waits until it has applied all that the authority has committed.
     async fn hear(&self, app: &TestApp) {
         let head = app.revision();
-        let heard = || {
+        let up_to_date = || {
             let position = self.sidecar.state().view().position;
             position.is_some_and(|position| position.revision.get() >= head)
         };
         let waiting = async {
-            while !heard() {
+            while !up_to_date() {
                 tokio::task::yield_now().await;
             }
         };
