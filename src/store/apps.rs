@@ -27,15 +27,6 @@ pub struct App {
     pub expires_at: Option<Timestamp>,
 }
 
-/// An app is read as what it is registered as.
-impl std::ops::Deref for App {
-    type Target = AppSpec;
-
-    fn deref(&self) -> &AppSpec {
-        &self.spec
-    }
-}
-
 impl App {
     /// A new app of this registration.
     pub const fn new(id: ClientId, spec: AppSpec, source: ClientSource, now: Timestamp) -> Self {

@@ -194,7 +194,8 @@ impl Store {
     /// replicated rows, and rolls back on `Err`. May run again after a conflict.
     ///
     /// A failed statement ends the transaction on both engines, whatever `f` makes of the error.
-    /// The caller's future may be dropped: the transaction then runs to its end all the same.
+    /// The caller's future may be dropped: a transaction that has begun then runs to its end all the
+    /// same, and one that has not is not begun.
     pub async fn write<T, E>(
         &self,
         f: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
@@ -295,9 +296,11 @@ struct Write<F, T, E> {
     f: F,
     dialect: Dialect,
     limits: StoreLimits,
-    /// What the closure gave, with the head if it made no frame.
-    outcome: Option<Result<(T, Option<Position>), Failure<E>>>,
+    outcome: Option<Given<T, E>>,
 }
+
+/// What a closure gave, with the head before it if it made no frame.
+type Given<T, E> = Result<(T, Option<Position>), Failure<E>>;
 
 impl<F, T, E> Write<F, T, E>
 where
@@ -358,6 +361,8 @@ where
     }
 
     fn run(&mut self, tx: &mut dyn Tx) -> Ending {
+        // One that panicked and is run again may do better.
+        self.panic = None;
         match catch_unwind(AssertUnwindSafe(|| self.write.run(tx))) {
             Ok(ending) => ending,
             Err(panic) => {
@@ -393,7 +398,8 @@ where
     }
 }
 
-/// What is left to do before the commit: the frame, or the head when there is none to make.
+/// What is left to do before the commit: the frame, or the head when there is none to make. It is
+/// read, not remembered: a new history or a new epoch moves it without a frame.
 fn finish(
     tx: &mut dyn Tx,
     dialect: Dialect,

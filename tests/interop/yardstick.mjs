@@ -51,6 +51,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true }) }),
   rotateRefreshToken: true,
+  // As the authority does: for the speed harness, which compares the same tokens.
+  ...(process.env.SAME_TOKENS && { issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token') }),
   pkce: { required: () => true },
   scopes: ['openid', 'profile', 'email', 'offline_access', 'api:read'],
   enabledJWA: { clientAuthSigningAlgValues: ['ES256', 'RS256'] },
@@ -66,7 +68,9 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     userinfo: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: (context) => (context.oidc.body?.grant_type === 'client_credentials' ? 'https://api.example' : undefined),
+      defaultResource: (context) =>
+        (process.env.SAME_TOKENS && context.oidc.client?.clientId !== 'basic') || context.oidc.body?.grant_type === 'client_credentials' ? 'https://api.example' : undefined,
+      ...(process.env.SAME_TOKENS && { useGrantedResource: async () => true }),
       getResourceServerInfo: () => ({ scope: 'api:read', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }),
     },
   },

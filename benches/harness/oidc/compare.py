@@ -118,7 +118,7 @@ def main():
     parser.add_argument("world", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--secs", type=float, default=3)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--kinds", default=",".join(kind for kind, _ in KINDS), help="some of them, with commas")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target/release/doorward-authority")
     options = parser.parse_args()
@@ -128,7 +128,7 @@ def main():
     upstream_port = json.loads(peer_settings.read_text())["issuer"].rpartition(":")[2]
     ours_issuer = json.loads((world / "settings.json").read_text())["issuer"]
     peer = Server("oidc-provider", ["node", world / "scripts/yardstick.mjs", upstream_port, peer_settings], peer_settings,
-                  {"UPSTREAM_REDIRECT": f"{ours_issuer}/login/callback/npm"})
+                  {"UPSTREAM_REDIRECT": f"{ours_issuer}/login/callback/npm", "SAME_TOKENS": "1"})
     ours = Server("doorward", [options.bin, "serve", "--config", world / "authority.toml"], world / "settings.json")
 
     starts = {server.name: [] for server in (ours, peer)}

@@ -2,7 +2,10 @@
 //! answer whatever goes wrong inside.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -14,7 +17,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::authority::app::Authority;
 use crate::protocol::problem::Problem;
 use crate::runtime::Entropy;
 use crate::runtime::limits::{BODY_BYTES, MANIFEST_TIME, REQUEST_TIME};
@@ -24,27 +26,72 @@ use super::error::problem_response;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What the envelopes of one process share.
+pub(super) struct Envelopes {
+    /// Tells the ids of this process from those of others.
+    origin: String,
+    next: AtomicU64,
+    answered: Answered,
+}
+
+impl fmt::Debug for Envelopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelopes")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Envelopes {
+    pub(super) fn new(entropy: &dyn Entropy) -> Self {
+        Self {
+            origin: data_encoding::HEXLOWER.encode(&entropy.id_bits()),
+            next: AtomicU64::new(0),
+            answered: Answered::default(),
+        }
+    }
+
+    /// The id that the caller gave, or a new one: unique, and no secret.
+    fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        let given = headers
+            .get(X_REQUEST_ID)
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| {
+                (1..=64).contains(&text.len())
+                    && text
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            });
+        if let Some(given) = given {
+            return RequestId(given.into());
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        RequestId(format!("{}-{number:x}", self.origin).into())
+    }
+}
+
 /// Wraps a request.
 pub(super) async fn envelope(
-    State(authority): State<Arc<Authority>>,
+    State(envelopes): State<Arc<Envelopes>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = request_id(request.headers(), &*authority.entropy);
+    let id = envelopes.request_id(request.headers());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
-    let route: Arc<str> = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("-", MatchedPath::as_str)
-        .into();
-    let response = match tokio::time::timeout(time_for(&route), next.run(request)).await {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("-", MatchedPath::as_str);
+    let response = match tokio::time::timeout(time_for(route), next.run(request)).await {
         Ok(response) => response,
         // A write may still commit: the caller has to look.
         Err(_) => problem_response(&Problem::unavailable("the request took too long")),
     };
     let response = readable(response, &id, &method);
-    record(&method, &route, response.status(), &id);
+    let status = response.status();
+    envelopes
+        .answered
+        .count(method_label(&method), route, status);
+    tracing::debug!(%method, route, status = status.as_u16(), request_id = id.as_str(), "answered");
     decorated(response, &id)
 }
 
@@ -55,22 +102,6 @@ fn time_for(route: &str) -> Duration {
     } else {
         REQUEST_TIME
     }
-}
-
-fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> RequestId {
-    let given = headers
-        .get(X_REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| {
-            (1..=64).contains(&text.len())
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        });
-    RequestId(given.map_or_else(
-        || data_encoding::HEXLOWER.encode(&entropy.id_bits()).into(),
-        Into::into,
-    ))
 }
 
 /// Gives every refusal a body that names the request, also those made by libraries in plain text.
@@ -112,15 +143,35 @@ fn readable(response: Response, id: &RequestId, method: &Method) -> Response {
     answer
 }
 
-fn record(method: &Method, route: &Arc<str>, status: StatusCode, id: &RequestId) {
-    metrics::counter!(
-        "doorward_authority_requests_total",
-        "method" => method_label(method),
-        "route" => route.to_string(),
-        "status" => status.as_u16().to_string(),
-    )
-    .increment(1);
-    tracing::debug!(%method, %route, status = status.as_u16(), request_id = id.as_str(), "answered");
+/// Counters of answers, found by what their labels are: making a label costs more than counting.
+/// Methods and routes are of the code, so there are only so many.
+#[derive(Default)]
+struct Answered(RwLock<HashMap<(&'static str, u16), OfRoutes>>);
+
+type OfRoutes = HashMap<String, metrics::Counter>;
+
+impl Answered {
+    fn count(&self, method: &'static str, route: &str, status: StatusCode) {
+        let key = (method, status.as_u16());
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = known.get(&key).and_then(|routes| routes.get(route)) {
+            counter.increment(1);
+            return;
+        }
+        drop(known);
+        let counter = metrics::counter!(
+            "doorward_authority_requests_total",
+            "method" => method,
+            "route" => route.to_owned(),
+            "status" => status.as_u16().to_string(),
+        );
+        counter.increment(1);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry(key)
+            .or_default()
+            .insert(route.to_owned(), counter);
+    }
 }
 
 /// Anybody can make methods up: those that are not ours share one counter.

@@ -18,7 +18,7 @@ use crate::runtime::telemetry;
 use crate::store::{StoreError, feed};
 
 use super::answer::Show;
-use super::envelope::{envelope, panicked};
+use super::envelope::{Envelopes, envelope, panicked};
 use super::error::HttpError;
 use super::{
     credentials, feed as feed_routes, invitations, login, manifests, oauth, organizations, pages,
@@ -31,6 +31,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
     if let Err(error) = telemetry::metrics() {
         tracing::warn!(%error, "`/metrics` will not answer");
     }
+    let envelopes = Arc::new(Envelopes::new(&*authority.entropy));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -49,7 +50,7 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .fallback(pages::routes::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&authority), envelope))
+        .layer(from_fn_with_state(envelopes, envelope))
         .with_state(authority)
 }
 

@@ -150,10 +150,10 @@ mod tests {
         let token = signer.sign(&claims()).unwrap();
         let at = Timestamp::from_unix_seconds(1_000);
         assert!(verifier.verify_for_any(&token, ISSUER, at).is_ok());
-        let (signed, _) = token.rsplit_once('.').unwrap();
+        let (content, _) = token.rsplit_once('.').unwrap();
         let foreign = other.sign(&claims()).unwrap();
         let (_, signature) = foreign.rsplit_once('.').unwrap();
-        let forged = format!("{signed}.{signature}");
+        let forged = format!("{content}.{signature}");
         for _ in 0..2 {
             let refused = verifier.verify_for_any(&forged, ISSUER, at);
             assert_eq!(refused, Err(TokenError::Signature));

@@ -13,6 +13,7 @@ use crate::store::clients::{Client, ClientState, StoredSecret};
 use crate::store::{StoreError, clients, used_jtis};
 
 use super::Refused;
+use super::check::is_active;
 
 /// The longest an assertion may live: a stolen one is worth something until then.
 const ASSERTION_LIFE: Duration = Duration::from_hours(1);
@@ -45,10 +46,6 @@ pub async fn authenticate_client(
         return Ok(client);
     }
     metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
-    authority
-        .failures
-        .failed(&presented.client_id)
-        .map_err(Refused::TooMany)?;
     Err(OAuthError::invalid_client().into())
 }
 
@@ -71,7 +68,7 @@ async fn prove(
     let none = Vec::new();
     let secrets = found.as_ref().map_or(&none, |found| &found.secrets);
     let secret_right = matches_one(&digest, secrets, now);
-    let Some(found) = found.filter(|found| may_act(found, now)) else {
+    let Some(found) = found.filter(|found| may_act(authority, found)) else {
         return Ok(None);
     };
     let right = match (&presented.proof, method(&found)) {
@@ -102,7 +99,7 @@ enum Method {
 
 fn method(found: &Found) -> Method {
     match (&found.client.kind, &found.app) {
-        (ClientKind::App, Some(app)) => match app.auth_method {
+        (ClientKind::App, Some(app)) => match app.spec.auth_method {
             AuthMethod::None => Method::None,
             AuthMethod::ClientSecretBasic => Method::Basic,
             AuthMethod::ClientSecretPost => Method::Post,
@@ -112,9 +109,12 @@ fn method(found: &Found) -> Method {
     }
 }
 
-fn may_act(found: &Found, now: Timestamp) -> bool {
-    let expires_at = found.app.as_ref().and_then(|app| app.expires_at);
-    found.client.state == ClientState::Active && expires_at.is_none_or(|until| now < until)
+fn may_act(authority: &Authority, found: &Found) -> bool {
+    found.client.state == ClientState::Active
+        && found
+            .app
+            .as_ref()
+            .is_none_or(|app| is_active(authority, app))
 }
 
 async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, StoreError> {
@@ -128,12 +128,15 @@ async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, S
                 Some(identifier) => identifier,
                 None => &nobody()?,
             };
-            let client = clients::find_by_identifier(tx, looked_up)?;
+            let app = apps::find_by_identifier(tx, looked_up)?;
+            let client = match &app {
+                Some(app) => Some(app.client()),
+                None => clients::find_by_identifier(tx, looked_up)?,
+            };
             let id = client
                 .as_ref()
                 .map_or(ClientId::from_u128(0), |client| client.id);
             let secrets = clients::secrets(tx, id)?;
-            let app = apps::find(tx, id)?;
             Ok(client.map(|client| Found {
                 client,
                 app,
@@ -173,7 +176,7 @@ async fn assertion_counts(
     assertion: &PlainToken,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let jwks = found.app.as_ref().and_then(|app| app.jwks.as_deref());
+    let jwks = found.app.as_ref().and_then(|app| app.spec.jwks.as_deref());
     let claims = match read_assertion(assertion.expose(), jwks.unwrap_or_default()) {
         Ok(claims) => claims,
         Err(error) => {

@@ -51,7 +51,7 @@ pub fn read(url: &ClientIdentifier, body: &[u8], most: &Scopes) -> Result<AppSpe
     let origin = uri::document(url.as_str())
         .map_err(|error| WrongMember::new("client_id", format!("is refused: {error}")))?;
     let redirect_uris = redirects(&metadata, origin)?;
-    let https = |uri: &String| uri.starts_with("https:");
+    let https = |uri: &String| is_https(uri);
     let own = |uri: &Option<String>| uri.clone().filter(|uri| is_below(uri, origin));
     let document = AppDocument {
         name: Some(
@@ -182,7 +182,7 @@ fn redirects(metadata: &ClientMetadata, origin: &str) -> Result<Vec<String>, Wro
     let mut kept: Vec<String> = Vec::new();
     for uri in all {
         let fits = uri::redirect(uri, ApplicationType::Native).is_ok();
-        let own = !uri.starts_with("https:") || is_below(uri, origin);
+        let own = !is_https(uri) || is_below(uri, origin);
         if fits && own && !kept.contains(uri) {
             kept.push(uri.clone());
         }
@@ -192,6 +192,12 @@ fn redirects(metadata: &ClientMetadata, origin: &str) -> Result<Vec<String>, Wro
         return Err(WrongMember::new(MEMBER, why));
     }
     Ok(kept)
+}
+
+/// A scheme is read without case.
+fn is_https(uri: &str) -> bool {
+    uri.get(..6)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
 /// Whether a URI is of the origin.
@@ -252,7 +258,7 @@ mod tests {
         let spec = read_with(&serde_json::json!({ "redirect_uris": [
             "https://app.example/cb", "https://app.example.evil.test/cb", "https://evil.test/cb",
             "http://evil.test/cb", "javascript:alert(1)", "https://app.example:8443/cb",
-            "com.example.app:/cb", "https://app.example@evil.test/",
+            "com.example.app:/cb", "https://app.example@evil.test/", "HTTPS://evil.test/cb",
         ] }))
         .unwrap();
         assert_eq!(

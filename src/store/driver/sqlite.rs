@@ -25,6 +25,8 @@ const APPLICATION_ID: i32 = 0x446F_6F72;
 const READERS: u32 = 4;
 /// 16 MiB of log.
 const CHECKPOINT_PAGES: i32 = 4096;
+/// Of which an idle authority uses next to nothing.
+const WRITER_CACHE_KIB: i32 = 4 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
 const POOL_WAIT: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 256;
@@ -60,6 +62,7 @@ impl Sqlite {
             connection.pragma_update(None, "foreign_keys", true)?;
             // What a statement might have to undo stays out of files.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
             // Pages that are written again and again go into the file once in a while.
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             // Without it REPLACE would delete rows behind the capture triggers' back.
@@ -192,21 +195,19 @@ impl Engine for Sqlite {
     }
 
     fn read(&self, work: &mut dyn FnMut(&mut dyn Tx)) -> Result<(), StoreError> {
-        let mut connection = take(&self.readers)?;
-        let transaction = connection.transaction().map_err(|error| failed(&error))?;
+        let connection = take(&self.readers)?;
+        let transaction = Begun::begin(&connection, "BEGIN DEFERRED")?;
         work(&mut SqliteTx {
-            connection: &transaction,
+            connection: &connection,
         });
-        transaction.finish().map_err(|error| failed(&error))
+        transaction.end("ROLLBACK")
     }
 
     fn write(&self, work: &mut WriteWork<'_>) -> Result<Option<Position>, StoreError> {
-        let mut connection = take(&self.writer)?;
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| failed(&error))?;
+        let connection = take(&self.writer)?;
+        let transaction = Begun::begin(&connection, "BEGIN IMMEDIATE")?;
         let mut tx = SqliteTx {
-            connection: &transaction,
+            connection: &connection,
         };
         // An early return drops the transaction, which rolls it back.
         let head = match work(&mut tx) {
@@ -214,7 +215,7 @@ impl Engine for Sqlite {
             Ending::Commit => None,
             Ending::Seal(payload) => Some(feed::append(&mut tx, &payload)?),
         };
-        transaction.commit().map_err(|error| failed(&error))?;
+        transaction.end("COMMIT")?;
         Ok(head)
     }
 
@@ -247,33 +248,64 @@ impl Together for Sqlite {
         count: usize,
         work: &mut GroupWork<'_>,
     ) -> Result<Vec<Option<Position>>, StoreError> {
-        let mut connection = take(&self.writer)?;
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| failed(&error))?;
+        let connection = take(&self.writer)?;
+        let transaction = Begun::begin(&connection, "BEGIN IMMEDIATE")?;
         let mut tx = SqliteTx {
-            connection: &transaction,
+            connection: &connection,
         };
         let mut heads = Vec::with_capacity(count);
         for index in 0..count {
-            let before = transaction.total_changes();
+            let before = connection.total_changes();
             let ending = work(index, &mut tx);
             // Some errors, such as a full disk, have ended the whole transaction.
-            if transaction.is_autocommit() {
+            if connection.is_autocommit() {
                 return Err(StoreError::Retry);
             }
             heads.push(match ending {
                 // Most that end so have changed nothing. For the others there is no savepoint: one
                 // would copy each page that a second write of the group touches.
-                Ending::RollBack if transaction.total_changes() == before => None,
+                Ending::RollBack if connection.total_changes() == before => None,
                 Ending::RollBack => return Err(StoreError::Retry),
                 Ending::Commit => None,
                 Ending::Seal(payload) => Some(feed::append(&mut tx, &payload)?),
             });
         }
-        transaction.commit().map_err(|error| failed(&error))?;
+        transaction.end("COMMIT")?;
         Ok(heads)
     }
+}
+
+/// A transaction by statements that are prepared once; dropped, it is rolled back.
+struct Begun<'c>(&'c Connection);
+
+impl<'c> Begun<'c> {
+    fn begin(connection: &'c Connection, how: &str) -> Result<Self, StoreError> {
+        run(connection, how)?;
+        Ok(Self(connection))
+    }
+
+    fn end(self, how: &str) -> Result<(), StoreError> {
+        run(self.0, how)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // Some errors, and every end, have ended it already.
+        if !self.0.is_autocommit()
+            && let Err(error) = run(self.0, "ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute([]))
+        .map(drop)
+        .map_err(|error| failed(&error))
 }
 
 struct SqliteTx<'c> {

@@ -28,19 +28,17 @@ fn all_at_once(
         let (begun, begins) = tokio::sync::oneshot::channel();
         let (go_on, goes_on) = mpsc::channel::<()>();
         let mut begun = Some(begun);
-        let first = tokio::spawn({
-            let store = store.clone();
-            async move {
-                store
-                    .write::<_, StoreError>(move |_| {
-                        if let Some(begun) = begun.take() {
-                            let _ = begun.send(());
-                        }
-                        let _ = goes_on.recv();
-                        Ok(())
-                    })
-                    .await
-            }
+        let first_store = store.clone();
+        let mut first = JoinSet::new();
+        first.spawn(async move {
+            let write = first_store.write::<_, StoreError>(move |_| {
+                if let Some(begun) = begun.take() {
+                    let _ = begun.send(());
+                }
+                let _ = goes_on.recv();
+                Ok(())
+            });
+            write.await.unwrap();
         });
         begins.await.unwrap();
         let mut writes = JoinSet::new();
@@ -56,7 +54,7 @@ fn all_at_once(
             tokio::task::yield_now().await;
         }
         drop(go_on);
-        first.await.unwrap().unwrap();
+        first.join_next().await.unwrap().unwrap();
         let mut ended: Vec<Ended> = (0..count).map(|_| Err(())).collect();
         while let Some(done) = writes.join_next().await {
             if let Ok((number, result)) = done {
