@@ -45,6 +45,7 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     3 "capture" "0003_capture.sql",
     4 "login" "0004_login.sql",
     5 "registration" "0005_registration.sql",
+    6 "addresses" "0006_addresses.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
@@ -53,6 +54,7 @@ const POSTGRES: &[Migration] = migrations! { "postgres":
     3 "capture" "0003_capture.sql",
     4 "login" "0004_login.sql",
     5 "registration" "0005_registration.sql",
+    6 "addresses" "0006_addresses.sql",
 };
 
 /// The steps for an engine, in order.

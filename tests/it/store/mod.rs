@@ -8,6 +8,7 @@ mod concurrency;
 mod crash;
 mod group;
 mod histories;
+mod migrations;
 mod refusals;
 mod rows;
 mod schema;
