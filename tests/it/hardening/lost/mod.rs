@@ -416,7 +416,8 @@ fn an_honest_client_goes_on(postgres: Option<&str>) {
         assert!(began_anew || !matches!(fate, Fate::Swallow(_)));
         replayed += usize::from(began_anew);
         let mut token = text(&answer, "refresh_token");
-        // Each fate of the code meets each fate of the first refresh.
+        // Each fate of the code meets a first refresh whose answer is swallowed, and one during which
+        // the authority is killed at a random moment.
         for step in 0..2 {
             let fate = client.fate(round / 3 + step);
             token = refresh(&mut client, &token, fate);
