@@ -313,6 +313,17 @@ pub fn set_expiry(tx: &mut dyn Tx, id: ClientId, at: Timestamp) -> Result<(), St
     Ok(())
 }
 
+/// Makes the row of an app that is known by a document stay for ever: without it the next consent
+/// would make it anew. Whether it was to go until now.
+pub fn keep_for_ever(tx: &mut dyn Tx, id: ClientId) -> Result<bool, StoreError> {
+    let changed = tx.exec(
+        "UPDATE client_details SET expires_at = NULL WHERE client_id = ?1 AND source = ?2 \
+         AND expires_at IS NOT NULL",
+        &[id.into(), ClientSource::Metadata.as_str().into()],
+    )?;
+    Ok(changed > 0)
+}
+
 /// Takes an app away with all that hangs on it. The row that says its tokens are refused stays.
 pub fn delete(tx: &mut dyn Tx, id: ClientId) -> Result<bool, StoreError> {
     let deleted = tx.exec("DELETE FROM oauth_clients WHERE id = ?1", &[id.into()])?;

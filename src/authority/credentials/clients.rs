@@ -275,8 +275,8 @@ fn rotates(tx: &mut dyn Tx, client: &Client) -> Result<bool, StoreError> {
     })
 }
 
-/// Ends a client for ever: its secrets and every token it has. Its public name stays taken. Again
-/// changes nothing.
+/// Ends a client for ever: its secrets and every token it has. Its public name stays taken, also that
+/// of one that is known by a document and ended by itself before. Again changes nothing.
 pub async fn retire(
     authority: &Authority,
     doer: &Doer,
@@ -295,11 +295,15 @@ pub async fn retire(
         .write(move |tx| {
             doer.require(&access, tx, PERMISSION)?;
             let mut client = load_locked(tx, &identifier)?;
-            if client.state == ClientState::Active {
+            let stays = apps::keep_for_ever(tx, client.id)?;
+            let ends = client.state == ClientState::Active;
+            if ends {
                 clients::retire(tx, &client, now)?;
-                audit::record(tx, &entry)?;
                 client.state = ClientState::Retired;
                 client.token_epoch = client.token_epoch.saturating_add(1);
+            }
+            if ends || stays {
+                audit::record(tx, &entry)?;
             }
             Ok(client)
         })

@@ -17,6 +17,7 @@ async fn bounded() -> TestApp {
         config.proxies = Proxies::new(&["127.0.0.1"], "x-forwarded-for").unwrap();
         config.limits.requests_per_second = NonZeroU32::new(1);
         config.limits.burst = NonZeroU32::new(3).unwrap();
+        config.registration.dynamic = true;
     })
     .await
 }
@@ -44,18 +45,34 @@ async fn whoever_asks_too_much_is_told_when_to_come_again_and_nobody_else_is() {
         "/oauth2/token",
         "/oauth2/par",
         "/oauth2/device_authorization",
+        "/oauth2/register",
     ] {
         let app = bounded().await;
         while post(&app, path, ADA).await.status != 429 {}
         let refused = post(&app, path, ADA).await;
         is_refusal(&refused);
         assert_eq!(refused.body["error"], "slow_down", "{refused:#?}");
-        if path != "/oauth2/device_authorization" {
+        if ["/oauth2/token", "/oauth2/par"].contains(&path) {
             assert_eq!(refused.header("access-control-allow-origin"), "*");
         }
         assert_ne!(post(&app, path, BOB).await.status, 429, "{path}");
         app.clock.advance(Duration::from_secs(10));
         assert_ne!(post(&app, path, ADA).await.status, 429, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_guesses_tokens_of_registered_clients_without_bound() {
+    let app = bounded().await;
+    let path = "/oauth2/register/app-1";
+    let calls = || [app.get(path), app.put(path), app.delete(path)];
+    while from(app.get(path), ADA).send().await.status != 429 {}
+    for call in calls() {
+        is_refusal(&from(call.by("dwm_guess"), ADA).send().await);
+    }
+    for call in calls() {
+        let answer = from(call.by("dwm_guess"), BOB).send().await;
+        assert_ne!(answer.status, 429, "{answer:#?}");
     }
 }
 

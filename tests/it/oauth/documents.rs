@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward::authority::jobs::{clean, retire_ended_clients};
 use doorward::store::StoreConfig;
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ on_both_engines! {
     a_document_that_vanishes_or_names_the_way_back_no_more_ends_it,
     two_who_agree_first_at_once_share_a_row,
     an_app_that_an_operator_retired_stays_so,
+    an_app_that_ended_by_itself_and_is_retired_then_stays_out,
 }
 
 async fn start(store: Option<StoreConfig>) -> World {
@@ -354,6 +356,41 @@ async fn an_app_that_an_operator_retired_stays_so(world: World, documents: Docum
         .await
         .expect(200);
     authorize(&world, &ada, &url, &back).await.page(400);
+    assert_stays_out(&world, &url, &back).await;
+    assert_eq!(world.app.audited("client.retired").await, 1);
+}
+
+/// Long after every end there was, the cleaner has left the row, and nobody gets in.
+async fn assert_stays_out(world: &World, url: &str, back: &str) {
+    let rows = world.count("oauth_clients").await;
+    world.advance(100 * 24 * 60 * 60);
+    retire_ended_clients(&world.app.authority).await.unwrap();
+    clean(&world.app.authority.store, &*world.app.clock)
+        .await
+        .unwrap();
+    assert_eq!(world.count("oauth_clients").await, rows);
+    let bob = world.log_in("bob").await;
+    let reply = authorize(world, &bob, url, back).await;
+    assert!(!reply.page(400).contains("document"), "{reply:#?}");
+}
+
+async fn an_app_that_ended_by_itself_and_is_retired_then_stays_out(
+    world: World,
+    documents: Documents,
+) {
+    let (url, back) = (documents.put("/app.json", &json!({})), documents.url("/cb"));
+    let ada = world.log_in("ada").await;
+    log_in(&world, &ada, &url, &back).await.expect(200);
+    world.advance(90 * 24 * 60 * 60);
+    let ended = retire_ended_clients(&world.app.authority).await.unwrap();
+    assert_eq!(ended, 1);
+    let path = url.replace(':', "%3A").replace('/', "%2F");
+    for _ in 0..2 {
+        let call = world.app.delete(format!("/v1/clients/{path}"));
+        call.by(world.app.operator()).send().await.expect(200);
+    }
+    assert_eq!(world.app.audited("client.retired").await, 1, "once");
+    assert_stays_out(&world, &url, &back).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,8 @@ use crate::protocol::clients::metadata::registered;
 use crate::protocol::clients::registration::{RegistrationError, RegistrationErrorCode};
 use crate::protocol::problem::Problem;
 
+use super::admitted::Admitted;
+
 /// Where clients register.
 const REGISTER: &str = crate::authority::oauth::metadata::REGISTER;
 
@@ -31,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 
 /// `POST /oauth2/register`
 async fn register(
+    _: Admitted,
     State(authority): State<Arc<Authority>>,
     headers: HeaderMap,
     body: Bytes,
@@ -43,6 +46,7 @@ async fn register(
 
 /// `GET /oauth2/register/{client}`
 async fn show(
+    _: Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
@@ -53,6 +57,7 @@ async fn show(
 
 /// `PUT /oauth2/register/{client}`
 async fn update(
+    _: Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
@@ -66,6 +71,7 @@ async fn update(
 
 /// `DELETE /oauth2/register/{client}`
 async fn deregister(
+    _: Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
