@@ -27,6 +27,11 @@ impl HostPattern {
         }
     }
 
+    /// Whether this is the host itself, letter by letter, and no pattern that it falls under.
+    pub fn is(&self, host: &str) -> bool {
+        self.0.eq_ignore_ascii_case(host)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,14 +127,7 @@ impl RegistrationPolicy {
         let Some((scheme, rest)) = uri.split_once(':') else {
             return false;
         };
-        let host = rest
-            .strip_prefix("//")
-            .map(|rest| rest.split(['/', '?']).next().unwrap_or_default())
-            .map(|authority| match authority.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-                _ => authority,
-            });
-        match (scheme.to_ascii_lowercase().as_str(), host) {
+        match (scheme.to_ascii_lowercase().as_str(), host_of(rest)) {
             ("https", Some(host)) => self.redirect_hosts.iter().any(|one| one.matches(host)),
             ("http", Some(_)) => self.loopback,
             (scheme, _) => self
@@ -138,6 +136,22 @@ impl RegistrationPolicy {
                 .any(|one| one.eq_ignore_ascii_case(scheme)),
         }
     }
+
+    /// Whether the URI's host is named by itself, and not by a pattern or by `loopback`.
+    pub fn names_host(&self, uri: &str) -> bool {
+        uri.split_once(':')
+            .and_then(|(_, rest)| host_of(rest))
+            .is_some_and(|host| self.redirect_hosts.iter().any(|one| one.is(host)))
+    }
+}
+
+/// The host of what follows the scheme of a URI.
+fn host_of(rest: &str) -> Option<&str> {
+    let authority = rest.strip_prefix("//")?.split(['/', '?']).next()?;
+    Some(match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    })
 }
 
 mod scope_text {
@@ -171,6 +185,24 @@ mod tests {
         assert!(matches("*", "anything"));
         for bad in ["", "*x.example", "a..b", "a/b", "a:1", "x.*.example", "*."] {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_named_by_itself_only() {
+        let policy = RegistrationPolicy {
+            redirect_hosts: vec!["*".parse().unwrap(), "10.0.0.1".parse().unwrap()],
+            loopback: true,
+            ..RegistrationPolicy::default()
+        };
+        assert!(policy.names_host("https://10.0.0.1:8443/logout"));
+        for other in [
+            "https://10.0.0.2/",
+            "http://127.0.0.1/",
+            "app:/",
+            "https://10.0.0.1.x/",
+        ] {
+            assert!(!policy.names_host(other), "{other}");
         }
     }
 

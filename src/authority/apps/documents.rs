@@ -4,20 +4,17 @@
 //! leads to a private address that is not named twice in the configuration. A row is made in the
 //! transaction of the first grant, under an id that follows from the URL.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
-use tokio::sync::Semaphore;
 
+pub use super::remembered::Documents;
 use crate::authority::app::Authority;
 use crate::authority::outbound::{Answer, OutboundError};
 use crate::crypto::digest::sha256;
 use crate::domain::app::{AppSpec, ClientSource};
-use crate::domain::registration::HostPattern;
 use crate::domain::{ClientId, ClientIdentifier, Timestamp};
 use crate::protocol::clients::fetched::{self, FetchedError};
 use crate::protocol::clients::uri::{self, UriError};
@@ -29,10 +26,6 @@ use crate::store::{Lock, StoreError, Tx};
 const MOST_BYTES: usize = 16 * 1024;
 /// How long a document may take to arrive.
 const FETCH_TIME: Duration = Duration::from_secs(5);
-/// How many documents are fetched at once.
-const AT_ONCE: usize = 16;
-/// How many documents are remembered.
-const REMEMBERED: usize = 1_000;
 /// How long a document counts, whatever its headers say: one login asks several times.
 const SHORTEST: Duration = Duration::from_mins(1);
 /// How long it counts at most.
@@ -54,6 +47,13 @@ pub enum DocumentError {
     /// The configuration takes no documents of this host.
     #[error("documents of the host of `client_id` are not taken here")]
     Host,
+    /// No document came back. Why is for the log alone: a stranger is not told what the network looks
+    /// like from here.
+    #[error(
+        "the document at `client_id` cannot be fetched: its host must answer in time, with status 200 \
+         and without a redirect"
+    )]
+    Unreached,
     /// Nothing usable came back.
     #[error("the document at `client_id` cannot be fetched: {0}")]
     Fetch(&'static str),
@@ -63,52 +63,6 @@ pub enum DocumentError {
     /// Too many are being fetched.
     #[error("too many documents are being fetched: try again")]
     Busy,
-}
-
-/// What was found at URLs. Bounded; forgotten when the process ends.
-#[derive(Debug)]
-pub struct Documents {
-    known: Mutex<BTreeMap<String, Known>>,
-    fetches: Semaphore,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    found: Result<AppSpec, DocumentError>,
-    until: Timestamp,
-}
-
-impl Default for Documents {
-    fn default() -> Self {
-        Self {
-            known: Mutex::default(),
-            fetches: Semaphore::new(AT_ONCE),
-        }
-    }
-}
-
-impl Documents {
-    fn recall(&self, url: &str, now: Timestamp) -> Option<Result<AppSpec, DocumentError>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(url)
-            .filter(|known| now < known.until)
-            .map(|known| known.found.clone())
-    }
-
-    fn remember(&self, url: &str, known: Known, now: Timestamp) {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= REMEMBERED && !all.contains_key(url) {
-            all.retain(|_, known| now < known.until);
-            let first = all.iter().min_by_key(|(_, known)| known.until);
-            if let Some(first) = first.map(|(url, _)| url.clone())
-                && all.len() >= REMEMBERED
-            {
-                all.remove(&first);
-            }
-        }
-        all.insert(url.to_owned(), known);
-    }
 }
 
 /// What the document at a client's id says, fetched if it is not known or counts no more.
@@ -121,28 +75,13 @@ pub async fn resolve(
     identifier: &ClientIdentifier,
 ) -> Result<AppSpec, DocumentError> {
     let url = identifier.as_str();
-    let config = &authority.config.registration;
-    if !config.metadata_documents {
-        return Err(DocumentError::Off);
-    }
     uri::document(url)?;
-    let host = host(identifier).unwrap_or_default();
-    let named = config.document_hosts.iter().any(|one| one.matches(host));
-    let exactly = |one: &HostPattern| one.as_str().eq_ignore_ascii_case(host);
-    let private = config.document_hosts.iter().any(exactly);
-    if !config.document_hosts.is_empty() && !named {
-        return Err(DocumentError::Host);
-    }
-    match authority.outbound.may_be_private(url) {
-        // That a provider is on a private host lets nobody else have that host asked.
-        Ok(true) if !private => return Err(DocumentError::Host),
-        Ok(_) => {}
-        Err(error) => return Err(DocumentError::Fetch(reason(&error))),
-    }
+    taken(authority, identifier)?;
     if let Some(found) = authority.documents.recall(url, authority.clock.now()) {
         return found;
     }
-    let Ok(_permit) = authority.documents.fetches.try_acquire() else {
+    let host = host(identifier).unwrap_or_default();
+    let Some(_permit) = authority.documents.permit(host) else {
         return Err(DocumentError::Busy);
     };
     let fetched = fetch(authority, identifier).await;
@@ -154,15 +93,34 @@ pub async fn resolve(
             (Err(error), PAUSE)
         }
     };
-    let known = Known {
-        found: found.clone(),
-        until: now.plus(lifetime),
-    };
-    authority.documents.remember(url, known, now);
+    let times = (now, now.plus(lifetime));
+    authority
+        .documents
+        .remember(url, host, found.clone(), times);
     let outcome = if found.is_ok() { "used" } else { "refused" };
     metrics::counter!("doorward_authority_client_documents_total", "outcome" => outcome)
         .increment(1);
     found
+}
+
+/// Whether the configuration takes documents from there.
+fn taken(authority: &Authority, identifier: &ClientIdentifier) -> Result<(), DocumentError> {
+    let config = &authority.config.registration;
+    if !config.metadata_documents {
+        return Err(DocumentError::Off);
+    }
+    let host = host(identifier).unwrap_or_default();
+    let named = config.document_hosts.iter().any(|one| one.matches(host));
+    if !config.document_hosts.is_empty() && !named {
+        return Err(DocumentError::Host);
+    }
+    let exactly = config.document_hosts.iter().any(|one| one.is(host));
+    match authority.outbound.may_be_private(identifier.as_str()) {
+        // That a provider is on a private host lets nobody else have that host asked.
+        Ok(true) if !exactly => Err(DocumentError::Host),
+        Ok(_) => Ok(()),
+        Err(error) => Err(failed(identifier, &error)),
+    }
 }
 
 async fn fetch(
@@ -174,14 +132,12 @@ async fn fetch(
     let asked = authority.outbound.get(identifier.as_str(), headers);
     let answer = tokio::time::timeout(FETCH_TIME, asked)
         .await
-        .map_err(|_| DocumentError::Fetch("no answer in time"))?
-        .map_err(|error| DocumentError::Fetch(reason(&error)))?;
-    if answer.status.is_redirection() {
-        return Err(DocumentError::Fetch("a redirect is not followed"));
-    }
-    if answer.status != StatusCode::OK {
-        return Err(DocumentError::Fetch("the status of the answer is not 200"));
-    }
+        .unwrap_or(Err(OutboundError::Timeout))
+        .and_then(|answer| match answer.status {
+            StatusCode::OK => Ok(answer),
+            other => Err(OutboundError::Status(other)),
+        })
+        .map_err(|error| failed(identifier, &error))?;
     if !is_json(&answer) {
         return Err(DocumentError::Fetch("the answer is not `application/json`"));
     }
@@ -193,13 +149,13 @@ async fn fetch(
     Ok((spec, lifetime(&answer)))
 }
 
-/// What a stranger is told of a failed request: not what the network looks like from here.
-const fn reason(error: &OutboundError) -> &'static str {
+/// What a stranger is told of a failed request; the log has all of it.
+fn failed(identifier: &ClientIdentifier, error: &OutboundError) -> DocumentError {
+    tracing::debug!(client = %identifier, %error, "a client's document cannot be fetched");
     match error {
-        OutboundError::Timeout => "no answer in time",
-        OutboundError::TooLarge => "the answer has more than 16 KiB",
-        OutboundError::Url(_) => "`https` is wanted",
-        _ => "its host cannot be asked",
+        OutboundError::TooLarge => DocumentError::Fetch("the answer has more than 16 KiB"),
+        OutboundError::Url(_) => DocumentError::Fetch("`https` is wanted"),
+        _ => DocumentError::Unreached,
     }
 }
 
@@ -245,9 +201,10 @@ pub fn host(identifier: &ClientIdentifier) -> Option<&str> {
     }
 }
 
-/// Whether an app counts: one that is known by a document does so only while the switch is on.
+/// Whether an app counts: one that is known by a document does so only while documents are taken from
+/// there.
 pub(in crate::authority) fn counts(authority: &Authority, app: &App) -> bool {
-    app.source != ClientSource::Metadata || authority.config.registration.metadata_documents
+    app.source != ClientSource::Metadata || taken(authority, &app.spec.identifier).is_ok()
 }
 
 /// The id of such a client's row: it follows from the URL, so that the row need not be there before

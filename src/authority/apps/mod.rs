@@ -8,6 +8,7 @@ mod configured;
 pub mod documents;
 mod put;
 pub mod registration;
+mod remembered;
 mod settings;
 
 pub use configured::{ConfiguredApp, read_clients, sync_configured};

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::put::{AppsError, Minted, Put, put_in};
 use crate::authority::app::Authority;
 use crate::crypto::digest::token_digest;
-use crate::domain::app::ClientSource;
+use crate::domain::app::{AppSpec, ClientSource};
 use crate::domain::registration::RegistrationPolicy;
 use crate::domain::{ClientId, ClientIdentifier, PlainToken, Timestamp, TokenDigest};
 use crate::protocol::clients::registration::{
@@ -67,6 +67,31 @@ fn policy_of(text: &str) -> Result<RegistrationPolicy, StoreError> {
         .map_err(|_| StoreError::Other("a registration policy cannot be read".to_owned()))
 }
 
+/// Whether what the client wants called lies on a host that may be private here. That the
+/// configuration lets the authority ask such a host lets no stranger have it asked.
+fn calls_private(authority: &Authority, request: &RegistrationRequest) -> bool {
+    request
+        .backchannel_logout_uri()
+        .is_some_and(|uri| authority.outbound.may_be_private(uri) != Ok(false))
+}
+
+/// What a client may be registered as.
+fn checked(
+    request: &RegistrationRequest,
+    identifier: &ClientIdentifier,
+    policy: &RegistrationPolicy,
+    calls_private: bool,
+) -> Result<AppSpec, RegistrationError> {
+    let spec = request.check(identifier, policy)?;
+    let called = spec.backchannel_logout_uri.as_deref();
+    if calls_private && called.is_some_and(|uri| !policy.names_host(uri)) {
+        let code = RegistrationErrorCode::InvalidClientMetadata;
+        let why = "`backchannel_logout_uri` leads where the initial access token does not allow";
+        return Err(RegistrationError::new(code, why));
+    }
+    Ok(spec)
+}
+
 const fn lifetime(policy: &RegistrationPolicy) -> Duration {
     Duration::from_secs(policy.client_lifetime_seconds as u64)
 }
@@ -94,7 +119,9 @@ pub async fn register(
     let identifier: ClientIdentifier = format!("app-{}", HEXLOWER.encode(&random))
         .parse()
         .map_err(|_| StoreError::Other("a client id cannot be made".to_owned()))?;
-    let spec = RegistrationRequest::read(body)?.check(&identifier, &policy)?;
+    let request = RegistrationRequest::read(body)?;
+    let calls_private = calls_private(authority, &request);
+    let spec = checked(&request, &identifier, &policy, calls_private)?;
     let access = PlainToken::from_random(ACCESS_PREFIX, authority.entropy.token_bits());
     let row = Row {
         digest: token_digest(&access),
@@ -212,6 +239,7 @@ pub async fn update(
         .client_secret()
         .map(|secret| token_digest(&PlainToken::presented(secret.expose().clone())));
     let actor = format!("client:{client}");
+    let calls_private = calls_private(authority, &request);
     let written = authority
         .store
         .write(move |tx| {
@@ -230,7 +258,7 @@ pub async fn update(
             let text = apps::registration_policy(tx, id)?.ok_or(NotRegistered::Token)?;
             let policy = policy_of(&text)?;
             let put = Put {
-                spec: request.check(&app.spec.identifier, &policy)?,
+                spec: checked(&request, &app.spec.identifier, &policy, calls_private)?,
                 source: ClientSource::Registration,
                 bound_to: None,
             };

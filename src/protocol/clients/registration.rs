@@ -87,6 +87,11 @@ impl RegistrationRequest {
         self.0.client_secret.as_ref()
     }
 
+    /// Where the authority itself is to call.
+    pub fn backchannel_logout_uri(&self) -> Option<&str> {
+        self.0.backchannel_logout_uri.as_deref()
+    }
+
     /// Checks what is wanted against what is allowed, and fills in what RFC 7591 §2 has as defaults.
     ///
     /// # Errors

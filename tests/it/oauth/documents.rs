@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward::authority::credentials::{Doer, clients::retire};
 use doorward::authority::jobs::{clean, retire_ended_clients};
 use doorward::store::StoreConfig;
 use serde_json::{Value, json};
@@ -384,10 +385,11 @@ async fn an_app_that_ended_by_itself_and_is_retired_then_stays_out(
     world.advance(90 * 24 * 60 * 60);
     let ended = retire_ended_clients(&world.app.authority).await.unwrap();
     assert_eq!(ended, 1);
-    let path = url.replace(':', "%3A").replace('/', "%2F");
     for _ in 0..2 {
-        let call = world.app.delete(format!("/v1/clients/{path}"));
-        call.by(world.app.operator()).send().await.expect(200);
+        let doer = Doer::Host("test".to_owned());
+        retire(&world.app.authority, &doer, url.parse().unwrap())
+            .await
+            .unwrap();
     }
     assert_eq!(world.app.audited("client.retired").await, 1, "once");
     assert_stays_out(&world, &url, &back).await;
@@ -427,18 +429,20 @@ async fn what_is_no_document_of_its_url_is_refused_and_left_alone_for_a_while() 
         response("500 Internal Server Error", json, "{}"),
     );
     let ada = world.log_in("ada").await;
+    // The same text for each: what the network looks like from there is nobody's business.
+    let unreached = "its host must answer in time, with status 200 and without a redirect";
     for (path, why) in [
         ("/other.json", "`client_id`"),
         ("/secret.json", "token_endpoint_auth_method"),
         ("/elsewhere.json", "redirect_uris"),
         ("/large.json", "16 KiB"),
         ("/huge.json", "16 KiB"),
-        ("/slow.json", "in time"),
+        ("/slow.json", unreached),
         ("/text.json", "application/json"),
         ("/list.json", "JSON object"),
-        ("/moved.json", "redirect"),
-        ("/failed.json", "status"),
-        ("/missing.json", "status"),
+        ("/moved.json", unreached),
+        ("/failed.json", unreached),
+        ("/missing.json", unreached),
     ] {
         let url = documents.url(path);
         for _ in 0..2 {
@@ -564,4 +568,32 @@ async fn headers_say_how_long_a_document_counts_within_bounds() {
         authorize(&world, &ada, &url, &back).await.location();
         assert_eq!(documents.asked(), before + 2, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_whose_documents_are_taken_no_more_ends_its_clients() {
+    let (mut world, documents) = (start(None).await, Documents::serve());
+    let (url, back) = (documents.put("/app.json", &json!({})), documents.url("/cb"));
+    let ada = world.log_in("ada").await;
+    let tokens = log_in(&world, &ada, &url, &back).await.expect(200).body;
+    let refresh = async |world: &World, token: &Value| {
+        let form = super::world::encode(&[
+            ("grant_type", "refresh_token"),
+            ("client_id", &url),
+            ("refresh_token", token.as_str().unwrap()),
+        ]);
+        let call = world.app.post("/oauth2/token");
+        call.bytes("application/x-www-form-urlencoded", form).await
+    };
+    let tokens = refresh(&world, &tokens["refresh_token"]).await.expect(200);
+    let token = &tokens.body["refresh_token"];
+    world.app = world.app.restarted_with(|config| {
+        config.registration.document_hosts = vec!["app.example".parse().unwrap()];
+    });
+    let refused = refresh(&world, token).await.expect(401);
+    assert_eq!(refused.body["error"], "invalid_client");
+    world.app = world.app.restarted_with(|config| {
+        config.registration.document_hosts = vec!["127.0.0.1".parse().unwrap()];
+    });
+    refresh(&world, token).await.expect(200);
 }

@@ -662,3 +662,44 @@ async fn the_endpoint_is_there_and_advertised_only_where_it_is_switched_on() {
     let endpoint = format!("{}/oauth2/register", on.issuer());
     assert_eq!(told["registration_endpoint"], endpoint);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_private_host_is_called_unless_the_token_names_it() {
+    let app = TestApp::start_with(None, |config, _| {
+        config.registration.dynamic = true;
+        config.outbound.allow_hosts = vec!["10.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let world = World::of(app).await;
+    let hosts = |hosts: Value| json!({ "redirect_hosts": hosts, "loopback": true });
+    let any = token(&world, 5, hosts(json!(["*"]))).await;
+    let exact = token(&world, 5, hosts(json!(["board.example", "10.0.0.1"]))).await;
+    let with = |uri: &str| {
+        let mut body = wanted();
+        body["backchannel_logout_uri"] = uri.into();
+        body
+    };
+    let private = with("https://10.0.0.1/logout");
+    let refused = register(&world, &any, &private).await;
+    is_refused(
+        &refused,
+        400,
+        "invalid_client_metadata",
+        "backchannel_logout_uri",
+    );
+    let public = with("https://board.example/logout");
+    let made = register(&world, &any, &public).await.expect(201).body;
+    register(&world, &exact, &private).await.expect(201);
+    // Nor by an update of what was registered.
+    let mut update = private.clone();
+    update["client_id"] = made["client_id"].clone();
+    let path = format!("/oauth2/register/{}", made["client_id"].as_str().unwrap());
+    let access = made["registration_access_token"].as_str().unwrap();
+    let refused = world.app.put(path).by(access).json(&update).await;
+    is_refused(
+        &refused,
+        400,
+        "invalid_client_metadata",
+        "backchannel_logout_uri",
+    );
+}

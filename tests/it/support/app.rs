@@ -119,9 +119,15 @@ impl TestApp {
 
     /// The installation as a new process finds it when this one is killed now: with SQLite, by the
     /// files as they lie there.
-    pub fn restarted(mut self) -> Self {
+    pub fn restarted(self) -> Self {
+        self.restarted_with(|_| {})
+    }
+
+    /// The same, with another configuration.
+    pub fn restarted_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.authority.stop().request();
         let mut config = (*self.authority.config).clone();
+        change(&mut config);
         if let StoreConfig::Sqlite { path } = &mut config.store {
             let directory = super::directory();
             for entry in std::fs::read_dir(&config.data).unwrap() {
