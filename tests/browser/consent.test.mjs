@@ -178,6 +178,8 @@ test("a person reads what an app may do, allows it, and is asked again only abou
   await page.getByText("Reader").first().waitFor();
   await page.screenshot({ path: `${pictures}/consent-3-account.png`, fullPage: true });
   await page.getByRole("button", { name: /Remove access/ }).click();
+  // The next page would cut this one off while it loads.
+  await page.waitForURL(/done=app-revoked/);
   await page.goto(ask("openid").url);
   await page.waitForURL(/\/consent\?/);
   assert.deepEqual(await asked(page), ["Know that it is you"]);
