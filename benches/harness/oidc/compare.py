@@ -118,7 +118,7 @@ def main():
     parser.add_argument("world", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--secs", type=float, default=3)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--kinds", default=",".join(kind for kind, _ in KINDS), help="some of them, with commas")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target/release/doorward-authority")
     options = parser.parse_args()
