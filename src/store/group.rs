@@ -70,7 +70,10 @@ impl Group {
         if !waiting.led {
             waiting.led = true;
             drop(waiting);
-            let leader = Leader(Arc::clone(store));
+            let leader = Leader {
+                store: Arc::clone(store),
+                leads: true,
+            };
             tokio::task::spawn_blocking(move || leader.lead());
         }
     }
@@ -78,22 +81,27 @@ impl Group {
 
 /// Sees to what waits until nothing does. One at a time; dropped without having run when the runtime
 /// ends, and then nobody leads.
-struct Leader(Arc<Inner>);
+struct Leader {
+    store: Arc<Inner>,
+    /// Until it has found nothing to do: from then on another may lead.
+    leads: bool,
+}
 
 impl Leader {
-    fn lead(self) {
+    fn lead(mut self) {
         while let Some(jobs) = self.take() {
             // A panic of the engine: the callers of these see their channel closed.
-            let engine = &*self.0.engine;
+            let engine = &*self.store.engine;
             let _ = catch_unwind(AssertUnwindSafe(|| commit(engine, jobs)));
         }
     }
 
-    fn take(&self) -> Option<Vec<Box<dyn Job>>> {
-        let mut waiting = self.0.group.lock();
+    fn take(&mut self) -> Option<Vec<Box<dyn Job>>> {
+        let mut waiting = self.store.group.lock();
         waiting.jobs.retain(|job| job.wanted());
         if waiting.jobs.is_empty() {
             waiting.led = false;
+            self.leads = false;
             return None;
         }
         let count = waiting.jobs.len().min(GROUP);
@@ -103,9 +111,10 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // Nothing to do after `lead`; without it, whoever comes next must not wait for nobody.
-        let mut waiting = self.0.group.lock();
-        if waiting.led {
+        // Without having led to the end: whoever comes next must not wait for nobody. Afterwards what
+        // waits is another leader's.
+        if self.leads {
+            let mut waiting = self.store.group.lock();
             waiting.jobs.clear();
             waiting.led = false;
         }

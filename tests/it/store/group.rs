@@ -11,6 +11,7 @@ use super::bench::{Bench, NOW, add_organization, on_both_engines};
 on_both_engines! {
     writes_that_wait_together_end_each_as_if_it_were_alone,
     of_two_that_cannot_both_be_one_is_refused_and_the_others_stay,
+    a_write_that_comes_as_the_last_one_ends_is_not_lost,
 }
 
 /// What happened to one write: whether it made a frame, why it failed, or that it panicked.
@@ -144,4 +145,22 @@ fn of_two_that_cannot_both_be_one_is_refused_and_the_others_stay(bench: &Bench) 
     assert_eq!((refused, made), (1, 7));
     assert_eq!(bench.count("organizations"), 7);
     bench.verify_history();
+}
+
+fn a_write_that_comes_as_the_last_one_ends_is_not_lost(bench: &Bench) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut writers = JoinSet::new();
+        for _ in 0..2 {
+            let store = bench.store.clone();
+            writers.spawn(async move {
+                for _ in 0..10_000 {
+                    store.write::<_, StoreError>(|_| Ok(())).await.unwrap();
+                }
+            });
+        }
+        while let Some(done) = writers.join_next().await {
+            done.unwrap();
+        }
+    });
 }
