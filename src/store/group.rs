@@ -1,7 +1,6 @@
 //! Group commit: what waits for the single writer is committed together. A commit writes and syncs
 //! whole pages; writes that come at the same time mostly touch the same ones.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,14 +11,11 @@ use super::driver::{Ending, Engine};
 use super::transact::Inner;
 use super::{StoreError, Tx};
 
-/// The most writes of one commit.
+/// The most writes that wait at a time, and so of one commit.
 pub(super) const GROUP: usize = 64;
 
 /// A write whose caller waits.
 pub(super) trait Job: Send {
-    /// Whether anybody waits. A write that has not begun is not begun for nobody.
-    fn wanted(&self) -> bool;
-
     /// Inside the transaction; may run again after [`Next::Again`]. Does not panic.
     fn run(&mut self, tx: &mut dyn Tx) -> Ending;
 
@@ -36,13 +32,15 @@ pub(super) enum Next {
     Again,
 }
 
+type Jobs = Vec<Box<dyn Job>>;
+
 /// The writes that wait, and whether somebody sees to them.
 #[derive(Default)]
 pub(super) struct Group(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Box<dyn Job>>,
+    jobs: Jobs,
     led: bool,
 }
 
@@ -66,7 +64,7 @@ impl Group {
     )]
     pub(super) fn push(&self, store: &Arc<Inner>, job: Box<dyn Job>) {
         let mut waiting = self.lock();
-        waiting.jobs.push_back(job);
+        waiting.jobs.push(job);
         if !waiting.led {
             waiting.led = true;
             drop(waiting);
@@ -96,16 +94,14 @@ impl Leader {
         }
     }
 
-    fn take(&mut self) -> Option<Vec<Box<dyn Job>>> {
+    fn take(&mut self) -> Option<Jobs> {
         let mut waiting = self.store.group.lock();
-        waiting.jobs.retain(|job| job.wanted());
         if waiting.jobs.is_empty() {
             waiting.led = false;
             self.leads = false;
             return None;
         }
-        let count = waiting.jobs.len().min(GROUP);
-        Some(waiting.jobs.drain(..count).collect())
+        Some(std::mem::take(&mut waiting.jobs))
     }
 }
 
@@ -123,7 +119,7 @@ impl Drop for Leader {
 
 /// Commits all of them in one transaction. If that cannot be, each has one of its own: what one of
 /// them answered may rest on what another did.
-fn commit(engine: &dyn Engine, mut jobs: Vec<Box<dyn Job>>) {
+fn commit(engine: &dyn Engine, mut jobs: Jobs) {
     let mut alone = Vec::new();
     if let Some(engine) = engine.together().filter(|_| jobs.len() > 1) {
         let together = engine.write_all(jobs.len(), &mut |index, tx| match jobs.get_mut(index) {

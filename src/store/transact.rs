@@ -194,8 +194,8 @@ impl Store {
     /// replicated rows, and rolls back on `Err`. May run again after a conflict.
     ///
     /// A failed statement ends the transaction on both engines, whatever `f` makes of the error.
-    /// The caller's future may be dropped: a transaction that has begun then runs to its end all the
-    /// same, and one that has not is not begun.
+    /// The caller's future may be dropped: once there was room for the transaction, it runs to its end
+    /// all the same.
     pub async fn write<T, E>(
         &self,
         f: impl FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
@@ -354,12 +354,6 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn wanted(&self) -> bool {
-        self.answer
-            .as_ref()
-            .is_some_and(|answer| !answer.is_closed())
-    }
-
     fn run(&mut self, tx: &mut dyn Tx) -> Ending {
         // One that panicked and is run again may do better.
         self.panic = None;

@@ -9,12 +9,10 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { axeViolations, launch, shapeProblems, start, watch } from "./lib.mjs";
+import { axeViolations, launch, shapeProblems, start, target, watch } from "./lib.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const pictures = `${root}/target/screenshots`;
-const program = `${root}/target/debug/doorward`;
+const pictures = `${target}/screenshots`;
+const program = `${target}/debug/doorward`;
 
 let browser;
 let dev;

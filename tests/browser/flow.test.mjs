@@ -5,11 +5,9 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { axeViolations, launch, shapeProblems, start, watch } from "./lib.mjs";
+import { axeViolations, launch, shapeProblems, start, target, watch } from "./lib.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const pictures = `${root}/target/screenshots`;
+const pictures = `${target}/screenshots`;
 
 let browser;
 let dev;
@@ -18,7 +16,7 @@ let base;
 before(async () => {
   mkdirSync(pictures, { recursive: true });
   const data = mkdtempSync(join(tmpdir(), "doorward-browser-"));
-  const program = `${root}/target/debug/doorward`;
+  const program = `${target}/debug/doorward`;
   const args = ["dev", "--port", "0", "--sidecar-port", "0", "--data", data];
   dev = await start(program, args, /authority\s+(http:\/\/127\.0\.0\.1:\d+)/);
   base = dev.match[1];

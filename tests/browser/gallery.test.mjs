@@ -3,11 +3,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { axeViolations, launch, shapeProblems, start, watch } from "./lib.mjs";
+import { axeViolations, launch, shapeProblems, start, target, watch } from "./lib.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const pictures = `${root}/target/screenshots`;
+const pictures = `${target}/screenshots`;
 const looks = {
   light: { colorScheme: "light", viewport: { width: 1100, height: 800 }, lang: "en" },
   dark: { colorScheme: "dark", viewport: { width: 1100, height: 800 }, lang: "en" },
@@ -22,7 +20,7 @@ let names;
 
 before(async () => {
   mkdirSync(pictures, { recursive: true });
-  gallery = await start(`${root}/target/debug/examples/page_gallery`, [], /(http:\/\/127\.0\.0\.1:\d+)/);
+  gallery = await start(`${target}/debug/examples/page_gallery`, [], /(http:\/\/127\.0\.0\.1:\d+)/);
   base = gallery.match[1];
   browser = await launch();
   const page = await browser.newPage();

@@ -4,10 +4,16 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const require = createRequire(import.meta.url);
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+/** Where cargo puts what it builds. */
+const root = fileURLToPath(new URL("../..", import.meta.url));
+export const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
 
 export const launch = () =>
   chromium.launch({

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path as Steps, Segment};
@@ -17,6 +18,17 @@ use super::error::HttpError;
 
 /// Objects and lists inside one another, in a body.
 const MAX_DEPTH: usize = 16;
+
+/// What the `PUT` of a declaration may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanQuery {
+    /// Show the plan; write nothing.
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    /// Carry out exactly the plan of this hash, or nothing.
+    pub(super) plan: Option<String>,
+}
 
 /// A JSON body: `application/json` (or `+json`), UTF-8, at most [`BODY_BYTES`], no field unknown.
 #[derive(Debug, Clone, Copy)]

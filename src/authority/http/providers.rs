@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
 
 use crate::authority::app::Authority;
 use crate::authority::credentials::Doer;
@@ -20,7 +19,7 @@ use crate::protocol::providers::{ProviderApplied, ProviderDocument, ProviderView
 use super::answer::{Answer, Show};
 use super::context::RequestContext;
 use super::error::HttpError;
-use super::json::{Json, Path, Query, parse_text};
+use super::json::{Json, Path, PlanQuery, Query, parse_text};
 
 pub(super) fn routes() -> Router<Arc<Authority>> {
     Router::new().route("/v1/providers", get(list)).route(
@@ -51,22 +50,11 @@ async fn show(
     Ok(Show(view(&cx.authority, &shown)))
 }
 
-/// What a `PUT` may ask for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PutQuery {
-    /// Show the plan; write nothing.
-    #[serde(default)]
-    dry_run: bool,
-    /// Carry out exactly the plan of this hash, or nothing.
-    plan: Option<String>,
-}
-
 /// `PUT /v1/providers/{provider}`: declares a provider.
 async fn put(
     cx: RequestContext,
     Path(provider): Path<String>,
-    Query(query): Query<PutQuery>,
+    Query(query): Query<PlanQuery>,
     Json(body): Json<ProviderDocument>,
 ) -> Result<Response, HttpError> {
     let provider: ProviderName = parse_text(&provider)?;

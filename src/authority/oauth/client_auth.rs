@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::authority::app::Authority;
+use crate::authority::attempts;
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::{sha256, token_digest};
 use crate::crypto::sign::{Jws, JwsError, PublicKey};
 use crate::domain::app::AuthMethod;
@@ -32,21 +34,27 @@ pub struct AuthenticatedClient {
     pub confidential: bool,
 }
 
-/// Finds out who the client is.
+/// Finds out who the client is. A wrong proof is counted by where it came from and answered "later"
+/// when there were too many; a right one costs nothing here and is never kept out.
 ///
 /// # Errors
 ///
+/// [`Refused::TooMany`], and
 /// `invalid_client` in the same words, and after the same work, for an unknown client, a wrong or
 /// expired secret, a method that is not the client's, and a client that is retired or expired.
-pub async fn authenticate_client(
+pub(super) async fn authenticate_client(
     authority: &Authority,
     presented: &PresentedClient,
+    from: ClientAddress,
 ) -> Result<AuthenticatedClient, Refused> {
     if let Some(client) = prove(authority, presented).await? {
         return Ok(client);
     }
     metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
-    Err(OAuthError::invalid_client().into())
+    match attempts::client_failed(authority, &presented.client_id, from).await? {
+        Some(wait) => Err(Refused::TooMany(wait)),
+        None => Err(OAuthError::invalid_client().into()),
+    }
 }
 
 struct Found {
@@ -128,15 +136,12 @@ async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, S
                 Some(identifier) => identifier,
                 None => &nobody()?,
             };
-            let app = apps::find_by_identifier(tx, looked_up)?;
-            let client = match &app {
-                Some(app) => Some(app.client()),
-                None => clients::find_by_identifier(tx, looked_up)?,
-            };
+            let client = clients::find_by_identifier(tx, looked_up)?;
             let id = client
                 .as_ref()
                 .map_or(ClientId::from_u128(0), |client| client.id);
             let secrets = clients::secrets(tx, id)?;
+            let app = apps::find(tx, id)?;
             Ok(client.map(|client| Found {
                 client,
                 app,

@@ -22,7 +22,7 @@ use crate::store::grants::Grant;
 use crate::store::sessions::{self, Session};
 use crate::store::{StoreError, Tx, audit, grants, users};
 
-use super::guessed::authenticate_from;
+use super::client_auth::authenticate_client;
 use super::{Refused, app_of};
 
 /// The path of the device authorization endpoint, below the issuer.
@@ -48,7 +48,7 @@ pub async fn start(
     request: DeviceRequest,
     from: ClientAddress,
 ) -> Result<DeviceResponse, Refused> {
-    let client = authenticate_from(authority, &request.client, from).await?;
+    let client = authenticate_client(authority, &request.client, from).await?;
     let app = app_of(&client, GrantType::DeviceCode)?;
     let scope = asked_scope(app, request.scope)?;
     asked_resources(authority, app, &request.resources)?;

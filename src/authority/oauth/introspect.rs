@@ -15,7 +15,7 @@ use crate::store::clients::Client;
 use crate::store::{StoreError, Tx, grants, refresh_tokens};
 
 use super::Refused;
-use super::guessed::authenticate_from;
+use super::client_auth::authenticate_client;
 use super::issue::{self, REFRESH_PREFIX};
 
 /// The path of the introspection endpoint, below the issuer.
@@ -31,7 +31,7 @@ pub async fn introspect(
     query: &TokenQuery,
     from: ClientAddress,
 ) -> Result<Introspection, Refused> {
-    let asking = authenticate_from(authority, &query.client, from).await?;
+    let asking = authenticate_client(authority, &query.client, from).await?;
     if !asking.confidential {
         return Err(OAuthError::invalid_client().into());
     }

@@ -10,7 +10,6 @@ pub mod consent;
 pub mod device;
 pub mod dpop;
 mod exchange;
-mod guessed;
 pub mod interaction;
 pub mod introspect;
 mod issue;
@@ -28,7 +27,7 @@ pub mod userinfo;
 
 pub use answer::{Answer, Recipient};
 pub use authorize::{Outcome, Refusal};
-pub use client_auth::{AuthenticatedClient, authenticate_client};
+pub use client_auth::AuthenticatedClient;
 pub use interaction::Interaction;
 pub use issue::REFRESH_PREFIX;
 pub use refused::Refused;

@@ -13,8 +13,8 @@ use crate::store::StoreError;
 use crate::store::pushed_requests::{self, PushedRequest};
 
 use super::check::{check, redirect_uri};
+use super::client_auth::authenticate_client;
 use super::dpop::ProvenKey;
-use super::guessed::authenticate_from;
 use super::refused::Refused;
 use super::token::proven_key;
 use super::used_proof;
@@ -71,7 +71,7 @@ pub async fn push(
     from: ClientAddress,
 ) -> Result<Pushed, NotPushed> {
     let key = proven_key(authority, headers, PAR_PATH)?;
-    let client = authenticate_from(authority, presented, from).await?;
+    let client = authenticate_client(authority, presented, from).await?;
     let app = client.app.ok_or_else(|| {
         let description = "the client is no app that people log in through";
         OAuthError::new(OAuthErrorCode::UnauthorizedClient, description)

@@ -11,7 +11,7 @@ use crate::protocol::oauth::{OAuthError, OAuthErrorCode, TokenQuery};
 use crate::store::{StoreError, audit, grants, refresh_tokens};
 
 use super::Refused;
-use super::guessed::authenticate_from;
+use super::client_auth::authenticate_client;
 use super::introspect::verified;
 use super::issue::REFRESH_PREFIX;
 
@@ -30,7 +30,7 @@ pub async fn revoke(
     query: &TokenQuery,
     from: ClientAddress,
 ) -> Result<(), Refused> {
-    let asking = authenticate_from(authority, &query.client, from)
+    let asking = authenticate_client(authority, &query.client, from)
         .await?
         .client;
     let now = authority.clock.now();

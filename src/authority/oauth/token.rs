@@ -12,10 +12,9 @@ use crate::protocol::oauth::{
 };
 use crate::store::StoreError;
 
-use super::client_auth::AuthenticatedClient;
+use super::client_auth::{AuthenticatedClient, authenticate_client};
 use super::dpop::{self, DpopError, Proved, ProvenKey};
 use super::exchange::{Redeemed, exchange};
-use super::guessed::authenticate_from;
 use super::poll::{Polled, poll};
 use super::refresh::{Refreshed, refresh};
 use super::{Refused, unauthorized_client, used_proof};
@@ -45,7 +44,7 @@ pub async fn grant(
     // Before the client's own proof: an assertion is not used up by a request that is to be tried
     // again with a nonce.
     let key = proven_key(authority, headers, TOKEN_PATH)?;
-    let client = authenticate_from(authority, &request.client, from).await?;
+    let client = authenticate_client(authority, &request.client, from).await?;
     let (scope, resources) = (request.scope, request.resources);
     match request.grant {
         TokenGrant::ClientCredentials => {

@@ -137,20 +137,16 @@ impl Context {
     fn shown(&self, row: StoredProvider) -> Result<Shown, ProvidersError> {
         let spec = row.spec()?;
         Ok(Shown {
-            drift: self.drift(&row, &spec)?,
+            drift: self.drift(&row, &spec),
             spec,
             row,
             accounts: None,
         })
     }
 
-    fn drift(
-        &self,
-        row: &StoredProvider,
-        spec: &ProviderSpec,
-    ) -> Result<Option<String>, ProviderError> {
+    fn drift(&self, row: &StoredProvider, spec: &ProviderSpec) -> Option<String> {
         let declared = self.declares(&row.provider);
-        Ok(match (row.source, declared) {
+        match (row.source, declared) {
             (ProviderSource::Config, None) => row
                 .enabled
                 .then(|| "the configuration does not name it".to_owned()),
@@ -165,13 +161,19 @@ impl Context {
                     .into_iter()
                     .map(|one| one.field)
                     .collect();
-                if !same_secret(self.ring(), Some(row), declared.secret.as_ref())? {
-                    fields.push("client_secret".to_owned());
+                match same_secret(self.ring(), Some(row), declared.secret.as_ref()) {
+                    Ok(true) => {}
+                    Ok(false) => fields.push("client_secret".to_owned()),
+                    // It must not hide the other providers from whoever has to mend this one.
+                    Err(error) => {
+                        tracing::error!(%error, "a provider's secret is not compared");
+                        fields.push("client_secret (what is kept cannot be opened)".to_owned());
+                    }
                 }
                 (!fields.is_empty())
                     .then(|| format!("the configuration says otherwise: {}", fields.join(", ")))
             }
-        })
+        }
     }
 }
 

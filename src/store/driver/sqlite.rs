@@ -432,3 +432,29 @@ fn failed(error: &rusqlite::Error) -> StoreError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `.cargo/config.toml` asks for. That SQLite was given fdatasync cannot be asked; it comes
+    /// by the same variable.
+    #[test]
+    fn sqlite_is_built_as_the_repository_says() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
+        let options: Vec<String> = statement
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(
+            options.contains(&"DEFAULT_MEMSTATUS=0".to_owned()),
+            "{options:?}"
+        );
+        let shared = options
+            .iter()
+            .any(|option| option == "ENABLE_MEMORY_MANAGEMENT");
+        assert!(!shared, "each connection has a page cache of its own");
+    }
+}

@@ -115,6 +115,8 @@ tests! {
     provider_metadata
     upstream_tokens
     app_documents
+    client_documents
+    registrations
     cookies
     sealed_values
 }

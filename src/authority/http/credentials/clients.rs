@@ -7,7 +7,6 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 
 use crate::authority::app::Authority;
 use crate::authority::apps::{self, AppsError, Put};
@@ -16,8 +15,9 @@ use crate::authority::credentials::clients::{self, ClientsError, NewClient, With
 use crate::authority::http::answer::{Answer, FRESHNESS, Show};
 use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
-use crate::authority::http::json::{Json, Path, Query, parse_text};
+use crate::authority::http::json::{Json, Path, PlanQuery, Query, parse_text};
 use crate::authority::http::organizations::page_of;
+use crate::authority::organizations::listing::cut;
 use crate::domain::app::ClientSource;
 use crate::domain::{ClientId, ClientIdentifier, ClientKind, Scopes};
 use crate::protocol::clients::{AppApplied, AppDocument, AppView};
@@ -44,8 +44,8 @@ async fn list(
 ) -> Result<Show<Page<ClientView>>, HttpError> {
     let (after, limit) = page_of(&query, ClientId::from_u128(0))?;
     let doer = Doer::Actor(cx.actor);
-    let found = clients::page(&cx.authority, &doer, after, i64::from(limit)).await?;
-    let full = found.len() == usize::from(limit);
+    let mut found = clients::page(&cx.authority, &doer, after, i64::from(limit) + 1).await?;
+    let next = cut(&mut found, limit, |client| client.id.to_string());
     let of_apps = found
         .iter()
         .filter(|client| client.kind == ClientKind::App)
@@ -60,13 +60,8 @@ async fn list(
             ..view(client)
         }
     };
-    Ok(Show(Page {
-        next: found
-            .last()
-            .filter(|_| full)
-            .map(|last| last.id.to_string()),
-        items: found.iter().map(standing).collect(),
-    }))
+    let items = found.iter().map(standing).collect();
+    Ok(Show(Page { items, next }))
 }
 
 /// `POST /v1/clients`
@@ -91,22 +86,11 @@ async fn show(cx: RequestContext, Path(client): Path<String>) -> Result<Show<App
     }))
 }
 
-/// What a `PUT` may ask for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PutQuery {
-    /// Show the plan; write nothing.
-    #[serde(default)]
-    dry_run: bool,
-    /// Carry out exactly the plan of this hash, or nothing.
-    plan: Option<String>,
-}
-
 /// `PUT /v1/clients/{client}`: makes or changes an app.
 async fn put(
     cx: RequestContext,
     Path(client): Path<String>,
-    Query(query): Query<PutQuery>,
+    Query(query): Query<PlanQuery>,
     Json(body): Json<AppDocument>,
 ) -> Result<Response, HttpError> {
     let client: ClientIdentifier = parse_text(&client)?;

@@ -17,6 +17,7 @@ use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
 use crate::authority::http::json::{Json, Path, Query, parse_text};
 use crate::authority::http::organizations::page_of;
+use crate::authority::organizations::listing::cut;
 use crate::domain::client::FULL_SCOPE;
 use crate::domain::registration::RegistrationPolicy;
 use crate::domain::{RegistrationTokenId, Scope};
@@ -68,16 +69,11 @@ async fn list(
 ) -> Result<Show<Page<RegistrationTokenView>>, HttpError> {
     let (after, limit) = page_of(&query, RegistrationTokenId::from_u128(0))?;
     let doer = Doer::Actor(cx.actor);
-    let page = (after, i64::from(limit));
-    let found = registration_tokens::page(&cx.authority, &doer, page).await?;
-    let full = found.len() == usize::from(limit);
-    Ok(Show(Page {
-        next: found
-            .last()
-            .filter(|_| full)
-            .map(|last| last.id.to_string()),
-        items: found.into_iter().map(view).collect(),
-    }))
+    let page = (after, i64::from(limit) + 1);
+    let mut found = registration_tokens::page(&cx.authority, &doer, page).await?;
+    let next = cut(&mut found, limit, |token| token.id.to_string());
+    let items = found.into_iter().map(view).collect();
+    Ok(Show(Page { items, next }))
 }
 
 /// `DELETE /v1/registration-tokens/{token}`

@@ -17,6 +17,7 @@ use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
 use crate::authority::http::json::{Json, Path, Query, parse_text};
 use crate::authority::http::organizations::page_of;
+use crate::authority::organizations::listing::cut;
 use crate::authority::proxies::ClientAddress;
 use crate::domain::{PlainToken, SidecarId};
 use crate::protocol::credentials::{
@@ -78,15 +79,10 @@ async fn list(
 ) -> Result<Show<Page<SidecarView>>, HttpError> {
     let (after, limit) = page_of(&query, SidecarId::from_u128(0))?;
     let doer = Doer::Actor(cx.actor);
-    let found = sidecars::page(&cx.authority, &doer, after, i64::from(limit)).await?;
-    let full = found.len() == usize::from(limit);
-    Ok(Show(Page {
-        next: found
-            .last()
-            .filter(|_| full)
-            .map(|last| last.id.to_string()),
-        items: found.into_iter().map(view).collect(),
-    }))
+    let mut found = sidecars::page(&cx.authority, &doer, after, i64::from(limit) + 1).await?;
+    let next = cut(&mut found, limit, |sidecar| sidecar.id.to_string());
+    let items = found.into_iter().map(view).collect();
+    Ok(Show(Page { items, next }))
 }
 
 /// `GET /v1/sidecars/{sidecar}`

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod forms;
 pub mod redirects;
 pub mod sealed;
+pub mod strangers;
 pub mod tokens;
 pub mod urls;
 
@@ -36,6 +37,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("provider_metadata", documents::provider_metadata),
     ("upstream_tokens", documents::upstream_tokens),
     ("app_documents", documents::app_documents),
+    ("client_documents", strangers::client_documents),
+    ("registrations", strangers::registrations),
     ("cookies", cookies::cookies),
     ("sealed_values", sealed::sealed_values),
 ];

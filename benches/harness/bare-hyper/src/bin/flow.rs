@@ -5,7 +5,8 @@
 //!       "token": "/path", "authorization": "Basic …" or "", "body": "grant_type=…&code="}
 //! Each connection is one person's: GET authorize with the cookie, take `code` from the redirect,
 //! POST body + code, expect 200 and an `access_token`. Never sleeps, so that the server pays for no
-//! wake-up. Prints one JSON line; ends at the first wrong answer.
+//! wake-up. Prints one JSON line. A panic is how it says that a job or an answer is wrong: it has no
+//! other use than to be run by a script that looks at its exit code.
 use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
