@@ -144,20 +144,25 @@ impl TestApp {
             directory.path().clone_into(&mut config.data);
             drop(std::mem::replace(&mut self.directory, directory));
         }
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        let entropy = Arc::clone(&self.entropy);
-        // A thread of its own: PostgreSQL's client must not start on an async worker.
-        self.authority =
-            std::thread::spawn(move || Authority::open(config, clock, entropy).unwrap())
-                .join()
-                .map(Arc::new)
-                .unwrap();
-        let (listening, address) = bind();
-        let service = TowerToHyperService::new(router(Arc::clone(&self.authority)));
-        let tasks = &self.authority.tasks;
-        serve(listening, service, ServeLimits::default(), tasks).unwrap();
-        self.address = address;
+        (self.authority, self.address) = listen(config, &self.clock, &self.entropy);
         self
+    }
+
+    /// Another authority on the same PostgreSQL, with the same configuration and clock.
+    pub fn beside(&self) -> Self {
+        let config = (*self.authority.config).clone();
+        assert!(matches!(config.store, StoreConfig::Postgres { .. }));
+        let (authority, address) = listen(config, &self.clock, &self.entropy);
+        Self {
+            authority,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            address,
+            operator_secret: self.operator_secret.clone(),
+            operator_token: self.operator_token.clone(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            directory: super::directory(),
+        }
     }
 
     /// Asks the token endpoint for a client's token, with the first operator's secret.
@@ -383,6 +388,25 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.authority.stop().request();
     }
+}
+
+/// Opens an installation that is there and serves it.
+fn listen(
+    config: Config,
+    clock: &Arc<ManualClock>,
+    entropy: &Arc<dyn Entropy>,
+) -> (Arc<Authority>, SocketAddr) {
+    let clock: Arc<dyn Clock> = clock.clone();
+    let entropy = Arc::clone(entropy);
+    // A thread of its own: PostgreSQL's client must not start on an async worker.
+    let authority = std::thread::spawn(move || Authority::open(config, clock, entropy).unwrap())
+        .join()
+        .map(Arc::new)
+        .unwrap();
+    let (listening, address) = bind();
+    let service = TowerToHyperService::new(router(Arc::clone(&authority)));
+    serve(listening, service, ServeLimits::default(), &authority.tasks).unwrap();
+    (authority, address)
 }
 
 fn bind() -> (Listening, SocketAddr) {
