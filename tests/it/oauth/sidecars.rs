@@ -1,10 +1,12 @@
 //! Tokens at a sidecar that follows this authority by its feed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
+use doorward::authority::account;
 use doorward::authority::control::{Command, carry_out};
 use doorward::authority::keys::rotation::{self, PUBLISH_AHEAD, Rotation};
 use doorward::domain::app::RefreshBinding;
@@ -18,11 +20,13 @@ use doorward::sidecar::decide::Worker;
 use doorward::sidecar::enrolment::Enrolment;
 use doorward::sidecar::refusal::Refusal;
 use doorward::sidecar::tokens::{self, Rules};
-use doorward::store::clients;
+use doorward::store::apps::App;
+use doorward::store::{StoreError, Tx, clients, sessions};
 use serde_json::{Value, json};
 
 use super::tokens::{
-    agree, an_app, ask, expect_error, now, redeem, refresh, register, status_of, text, write,
+    Agreed, agree, an_app, ask, confidential, expect_error, now, redeem, refresh, register,
+    status_of, text, write,
 };
 use crate::support::app::TestApp;
 
@@ -30,6 +34,7 @@ on_both_engines! {
     no_token_of_an_old_or_a_new_key_is_refused_while_keys_are_rotated,
     what_a_leaked_key_signed_is_refused_as_soon_as_the_sidecar_hears_of_it,
     a_standalone_grant_of_a_retired_client_is_worth_nothing_anywhere,
+    what_was_revoked_stays_refused_and_the_rest_accepted_without_the_authority,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -38,8 +43,9 @@ const HUNG: Duration = Duration::from_mins(1);
 
 struct Beside {
     sidecar: Sidecar,
-    tasks: Tasks,
-    _directory: tempfile::TempDir,
+    tasks: Running,
+    enrolment: Enrolment,
+    directory: tempfile::TempDir,
 }
 
 impl Beside {
@@ -66,23 +72,36 @@ impl Beside {
             ca_file: None,
         };
         let directory = crate::support::directory();
-        let clock: Arc<dyn Clock> = app.clock.clone();
-        let tasks = Tasks::new();
-        let sidecar = Sidecar::start(
-            &Config::for_data(directory.path()),
-            Some(enrolment.follower(directory.path())),
-            (clock, Arc::clone(&app.entropy)),
-            &Environment::default(),
-            &tasks,
-        )
-        .unwrap();
+        let (sidecar, tasks) = follow(app, &enrolment, directory.path());
         let beside = Self {
             sidecar,
             tasks,
-            _directory: directory,
+            enrolment,
+            directory,
         };
         beside.hear(app).await;
         beside
+    }
+
+    /// Stops it, and starts another on the copy that it leaves.
+    async fn restarted(self, app: &TestApp) -> Self {
+        let Self {
+            sidecar,
+            tasks,
+            enrolment,
+            directory,
+        } = self;
+        tasks.0.shutdown(HUNG).await.unwrap();
+        let copy = sidecar.state().copy_path();
+        drop(sidecar);
+        let (sidecar, tasks) = follow(app, &enrolment, directory.path());
+        assert_eq!(sidecar.state().copy_path(), copy);
+        Self {
+            sidecar,
+            tasks,
+            enrolment,
+            directory,
+        }
     }
 
     /// Waits until it has applied all that the authority has committed.
@@ -104,20 +123,42 @@ impl Beside {
 
     /// What it says of a token to a thread that has seen none.
     fn outcome(&self, app: &TestApp, token: &str) -> Result<(), Refusal> {
+        self.outcome_for(&mut Worker::new(self.sidecar.state()), app, token)
+    }
+
+    fn outcome_for(&self, worker: &mut Worker, app: &TestApp, token: &str) -> Result<(), Refusal> {
         let issuer = app.authority.config.issuer.to_string();
         let rules = Rules {
             audiences: vec![issuer.clone()],
             issuer,
         };
         let state = self.sidecar.state();
-        tokens::verify(state, &mut Worker::new(state), &rules, token).map(|_| ())
+        tokens::verify(state, worker, &rules, token).map(|_| ())
     }
 }
 
-impl Drop for Beside {
+/// What runs until it is dropped.
+struct Running(Tasks);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        self.tasks.stop().request();
+        self.0.stop().request();
     }
+}
+
+/// A sidecar on that directory, whether or not the authority is there.
+fn follow(app: &TestApp, enrolment: &Enrolment, directory: &Path) -> (Sidecar, Running) {
+    let clock: Arc<dyn Clock> = app.clock.clone();
+    let tasks = Tasks::new();
+    let sidecar = Sidecar::start(
+        &Config::for_data(directory),
+        Some(enrolment.follower(directory)),
+        (clock, Arc::clone(&app.entropy)),
+        &Environment::default(),
+        &tasks,
+    )
+    .unwrap();
+    (sidecar, Running(tasks))
 }
 
 fn key_of(token: &str) -> String {
@@ -219,4 +260,94 @@ async fn a_standalone_grant_of_a_retired_client_is_worth_nothing_anywhere(app: T
     }
     let refreshed = refresh(&app, &alone, token).await;
     expect_error(refreshed, 401, "invalid_client");
+}
+
+/// An access token that a new user's login gave the app, and what it came from.
+struct LoggedIn {
+    agreed: Agreed,
+    access: String,
+    refresh: String,
+}
+
+async fn logged_in(app: &TestApp, board: &App) -> LoggedIn {
+    let agreed = agree(app, board, "openid offline_access").await;
+    let reply = redeem(app, board, &agreed.code).await.expect(200);
+    LoggedIn {
+        access: text(&reply, "access_token").to_owned(),
+        refresh: text(&reply, "refresh_token").to_owned(),
+        agreed,
+    }
+}
+
+async fn what_was_revoked_stays_refused_and_the_rest_accepted_without_the_authority(app: TestApp) {
+    let board = confidential(&app, "board").await;
+    let beside = Beside::start(&app).await;
+    let kept = logged_in(&app, &board).await;
+    let [ended, suspended, signed_out, revoked] = [
+        logged_in(&app, &board).await,
+        logged_in(&app, &board).await,
+        logged_in(&app, &board).await,
+        logged_in(&app, &board).await,
+    ];
+    let own = app.token(kept.agreed.user).await;
+    let good = [&kept.access, &own];
+    let bad = [
+        (&ended.access, Refusal::SessionEnded),
+        (&suspended.access, Refusal::UserInactive),
+        (&signed_out.access, Refusal::UserSignedOut),
+        (&revoked.access, Refusal::GrantRevoked),
+    ];
+    beside.hear(&app).await;
+    // A thread that remembers all of them as good.
+    let mut worker = Worker::new(beside.sidecar.state());
+    for token in good.into_iter().chain(bad.map(|(token, _)| token)) {
+        assert_eq!(beside.outcome_for(&mut worker, &app, token), Ok(()));
+    }
+
+    let id = ended.agreed.session;
+    let find = move |tx: &mut dyn Tx| Ok::<_, StoreError>(sessions::find(tx, id)?.unwrap());
+    let session = app.authority.store.read(find).await.unwrap();
+    account::end_session(&app.authority, &session, id)
+        .await
+        .unwrap();
+    for (user, deed) in [
+        (suspended.agreed.user, "suspend"),
+        (signed_out.agreed.user, "sign-out"),
+    ] {
+        let call = app.post(format!("/v1/users/{user}/{deed}"));
+        call.by(app.operator()).send().await.expect(200);
+    }
+    let form = format!("token={}", revoked.refresh);
+    ask(&app, "/oauth2/revoke", &board, &form).await.expect(200);
+    beside.hear(&app).await;
+
+    app.authority.tasks.shutdown(HUNG).await.unwrap();
+    std::net::TcpStream::connect(app.address).expect_err("the authority is gone");
+    let verify = |beside: &Beside, worker: &mut Worker| {
+        // The second time from memory.
+        for _ in 0..2 {
+            for token in good {
+                assert_eq!(beside.outcome_for(worker, &app, token), Ok(()));
+            }
+            for (token, refusal) in bad {
+                let outcome = beside.outcome_for(worker, &app, token);
+                assert_eq!(outcome, Err(refusal));
+            }
+        }
+    };
+    verify(&beside, &mut worker);
+    verify(&beside, &mut Worker::new(beside.sidecar.state()));
+
+    let beside = beside.restarted(&app).await;
+    let mut worker = Worker::new(beside.sidecar.state());
+    verify(&beside, &mut worker);
+    assert!(!beside.sidecar.state().link().connected);
+
+    // What is accepted is accepted for its time, by the sidecar's own clock.
+    app.clock.advance(app.authority.config.lifetimes.access);
+    app.clock.advance(MINUTE);
+    for token in good {
+        let outcome = beside.outcome_for(&mut worker, &app, token);
+        assert_eq!(outcome, Err(Refusal::Expired));
+    }
 }
