@@ -10,5 +10,5 @@ mod input;
 mod lost;
 pub(crate) mod process;
 mod sidecar;
-mod wire;
+pub(crate) mod wire;
 pub(crate) mod world;

@@ -38,6 +38,23 @@ const SCOPES: &str = "openid profile email offline_access";
 pub struct Setup {
     /// The URL of a PostgreSQL database; SQLite without.
     pub postgres: Option<String>,
+    /// What the authority logs, when it is not the usual.
+    pub log: Option<&'static str>,
+}
+
+impl Setup {
+    /// The store of the installation in `home`.
+    pub fn store(&self, home: &Path) -> StoreConfig {
+        match &self.postgres {
+            None => StoreConfig::Sqlite {
+                path: home.join("data/doorward.db"),
+            },
+            Some(url) => StoreConfig::Postgres {
+                url: Secret::new(url.clone()),
+                max_connections: 4,
+            },
+        }
+    }
 }
 
 /// A running authority that people can log in at.
@@ -276,11 +293,14 @@ pub fn prepare(home: &Path, setup: &Setup) -> Running {
             home.join("postgres.url").display()
         )
     });
+    let log = setup.log.map_or_else(String::new, |filter| {
+        format!("[log]\nfilter = '{filter}'\n")
+    });
     write_file(
         "authority.toml",
         &format!(
             "data = '{}'\nissuer = '{issuer}'\nlisten = ['127.0.0.1:{}']\n\
-             {store}[services.api]\nresources = ['{RESOURCE}']\n\
+             {store}{log}[services.api]\nresources = ['{RESOURCE}']\n\
              [outbound]\nallow_hosts = ['127.0.0.1']\n\
              [registration]\ndynamic = true\nmetadata_documents = true\n\
              document_hosts = ['127.0.0.1']\n\
@@ -317,17 +337,8 @@ pub fn prepare(home: &Path, setup: &Setup) -> Running {
         "clients": clients,
     });
     write_file("settings.json", &settings.to_string());
-    let store = match &setup.postgres {
-        None => StoreConfig::Sqlite {
-            path: home.join("data/doorward.db"),
-        },
-        Some(url) => StoreConfig::Postgres {
-            url: Secret::new(url.clone()),
-            max_connections: 4,
-        },
-    };
     write(
-        &store,
+        &setup.store(home),
         apps.into_iter().map(|(_, registration)| registration),
     );
     upstream
