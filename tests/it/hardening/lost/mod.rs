@@ -7,6 +7,8 @@
 
 mod relay;
 
+use std::collections::HashSet;
+use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +29,8 @@ use super::process::{AUTHORITY, Process, run, until};
 use super::wire::{At, Reply, exchange, request};
 use crate::oauth::world as oauth;
 
-const ROUNDS: usize = 6;
+/// Each of the three fates of a code meets each of a first refresh.
+const ROUNDS: usize = 9;
 const TOGETHER: usize = 50;
 
 /// Whether a message is as long as its head says.
@@ -410,20 +413,23 @@ fn verify(store: &Store, place: &Place, live: &[String], replayed: usize) {
 fn an_honest_client_goes_on(postgres: Option<&str>) {
     let mut client = Client::new(Place::start(postgres));
     let (mut live, mut replayed) = (Vec::new(), 0);
+    let mut met = HashSet::new();
     for round in 0..ROUNDS {
         let fate = client.fate(round);
         let (answer, began_anew) = log_in(&mut client, fate);
         assert!(began_anew || !matches!(fate, Fate::Swallow(_)));
         replayed += usize::from(began_anew);
         let mut token = text(&answer, "refresh_token");
-        // Each fate of the code meets a first refresh whose answer is swallowed, and one during which
-        // the authority is killed at a random moment.
         for step in 0..2 {
-            let fate = client.fate(round / 3 + step);
-            token = refresh(&mut client, &token, fate);
+            let next = client.fate(round / 3 + step);
+            if step == 0 {
+                met.insert((discriminant(&fate), discriminant(&next)));
+            }
+            token = refresh(&mut client, &token, next);
         }
         live.push(token);
     }
+    assert_eq!(met.len(), 9, "every pair of fates");
     let last = live.pop().unwrap();
     live.push(refresh_together(&mut client, &last));
     assert!(client.killed >= ROUNDS, "{}", client.killed);
