@@ -25,10 +25,8 @@ async fn s2_1_redirect_uris_are_compared_exactly() {
         "http://board.example/callback",
         "https://board.example%2fcallback",
     ] {
-        world
-            .authorize(Some(&ada), &[("redirect_uri", uri)])
-            .await
-            .page(400);
+        let reply = world.authorize(Some(&ada), &[("redirect_uri", uri)]).await;
+        assert!(reply.page(400).contains("invalid_request"));
     }
 }
 
@@ -36,21 +34,14 @@ async fn s2_1_redirect_uris_are_compared_exactly() {
 #[tokio::test]
 async fn s4_11_2_an_unknown_target_gets_a_page() {
     let world = World::start().await;
-    for other in [
-        [
-            ("redirect_uri", "https://evil.example/"),
-            ("prompt", "none"),
-        ],
-        [
-            ("redirect_uri", "https://evil.example/"),
-            ("scope", "nonsense"),
-        ],
-        [
-            ("client_id", "nobody"),
-            ("redirect_uri", "https://evil.example/"),
-        ],
+    let evil = ("redirect_uri", "https://evil.example/");
+    for (other, code) in [
+        ([evil, ("prompt", "none")], "invalid_request"),
+        ([evil, ("scope", "nonsense")], "invalid_request"),
+        ([evil, ("client_id", "nobody")], "invalid_client"),
     ] {
-        world.authorize(None, &other).await.page(400);
+        let reply = world.authorize(None, &other).await;
+        assert!(reply.page(400).contains(code), "{code}: {reply:#?}");
     }
 }
 
@@ -136,7 +127,10 @@ async fn s4_5_a_replayed_code_ends_its_grant() {
         .code(&ada, &[("scope", "openid offline_access")])
         .await;
     let tokens = world.redeem(&code).await.expect(200).body;
-    world.redeem(&code).await.expect(400);
+    let again = world.redeem(&code).await.expect(400);
+    assert_eq!(again.body["error"], "invalid_grant");
+    let dead = world.userinfo(tokens["access_token"].as_str().unwrap());
+    dead.await.expect_problem(401, "unauthenticated");
     let form = [
         ("grant_type", "refresh_token"),
         ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
@@ -188,15 +182,19 @@ async fn s2_4_there_is_no_password_grant() {
 async fn s4_4_2_every_answer_names_its_issuer() {
     let world = World::start().await;
     let ada = world.log_in("ada").await;
-    for other in [
-        [("prompt", "none")],
-        [("scope", "nonsense")],
-        [("max_age", "x")],
+    let none = ("prompt", "none");
+    for (browser, other, error) in [
+        (Some(&ada), none, None),
+        (None, none, Some("login_required")),
+        (None, ("scope", "nonsense"), Some("invalid_scope")),
+        (Some(&ada), ("scope", "nonsense"), Some("invalid_scope")),
+        (None, ("max_age", "x"), Some("invalid_request")),
+        (Some(&ada), ("max_age", "x"), Some("invalid_request")),
     ] {
-        for browser in [None, Some(&ada)] {
-            let answer = world.authorize(browser, &other).await.answer();
-            assert_eq!(answer["iss"], world.issuer());
-        }
+        let answer = world.authorize(browser, &[other]).await.answer();
+        assert_eq!(answer["iss"], world.issuer());
+        assert_eq!(answer.get("error").map(String::as_str), error);
+        assert_eq!(answer.contains_key("code"), error.is_none());
     }
     let document = world
         .app
@@ -217,18 +215,24 @@ async fn s4_12_redirects_are_never_307() {
     let ada = world.log_in("ada").await;
     let form: Vec<(String, String)> = parameters(&request(&[])).into_iter().collect();
     let form: Vec<_> = form.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    let replies = [
-        world.authorize(Some(&ada), &[]).await,
-        world.authorize(None, &[]).await,
-        world.authorize(None, &[("prompt", "none")]).await,
-        world.submit(None, "/oauth2/authorize", &form, false).await,
-        world
-            .submit(Some(&ada), "/oauth2/authorize", &form, true)
-            .await,
-    ];
-    for reply in replies {
-        assert_eq!(reply.status.as_u16(), 303, "{reply:?}");
+    let reply = world.authorize(Some(&ada), &[]).await;
+    assert!(reply.answer().contains_key("code"));
+    let reply = world.authorize(None, &[]).await;
+    assert!(reply.location().starts_with("/login?"), "{reply:#?}");
+    for (browser, of_ours) in [(Some(&ada), true), (Some(&ada), false), (None, false)] {
+        let path = "/oauth2/authorize";
+        let reply = world.submit(browser, path, &form, of_ours).await;
+        let resume = "/oauth2/authorize/resume?";
+        assert!(reply.location().starts_with(resume), "{reply:#?}");
+        let reply = world.visit(browser, reply.location()).await;
+        match browser {
+            Some(_) => assert!(reply.answer().contains_key("code")),
+            None => assert!(reply.location().starts_with("/login?"), "{reply:#?}"),
+        }
     }
+    let prompt = [("prompt", "none")];
+    let silent = world.authorize(None, &prompt).await;
+    silent.refused("login_required");
 }
 
 /// §2.6: no CORS at the authorization endpoint, which is not called but visited.
@@ -247,6 +251,7 @@ async fn s2_6_the_authorization_endpoint_has_no_cors() {
             .keys()
             .all(|name| !name.as_str().starts_with("access-control"))
     );
+    assert_eq!(reply.status.as_u16(), 303);
     let call = world.app.call(http::Method::OPTIONS, &path);
     let call = call.header("origin", "https://board.example");
     let reply = call
@@ -337,8 +342,12 @@ async fn s4_3_2_a_token_in_a_query_counts_for_nothing() {
     let tokens = world.flow(&ada, &[]).await;
     world.userinfo(&tokens.access_token).await.expect(200);
     let path = format!("/oauth2/userinfo?access_token={}", tokens.access_token);
-    let status = world.app.get(path).send().await.status.as_u16();
-    assert!(status == 400 || status == 401, "{status}");
+    let reply = world.app.get(path).send().await;
+    let reply = reply.expect_problem(401, "unauthenticated");
+    assert_eq!(
+        reply.header("www-authenticate"),
+        "Bearer realm=\"doorward\""
+    );
 }
 
 /// §4.14.2: refresh tokens rotate, and one that is used again after its time ends the grant.
@@ -358,9 +367,10 @@ async fn s4_14_2_a_reused_refresh_token_ends_the_grant() {
     let next = next["refresh_token"].as_str().unwrap();
     assert_ne!(next, old);
     world.advance(31);
-    refresh(&old).await.expect(400);
-    let reply = refresh(next).await.expect(400);
-    assert_eq!(reply.body["error"], "invalid_grant");
+    for dead in [old.as_str(), next] {
+        let reply = refresh(dead).await.expect(400);
+        assert_eq!(reply.body["error"], "invalid_grant");
+    }
 }
 
 /// §2.3: access tokens are for one audience and for the scopes that were granted.
@@ -414,7 +424,7 @@ async fn s2_5_a_confidential_client_has_to_authenticate() {
     // Nor does the right secret count when it comes another way than the client registered.
     let other_way = form(&[("client_secret", SECRET)]);
     let reply = world.app.post("/oauth2/token").bytes(FORM, other_way).await;
-    reply.expect(401);
+    assert_eq!(reply.expect(401).body["error"], "invalid_client");
     world.redeem(&code).await.expect(200);
 }
 
@@ -434,8 +444,10 @@ async fn s4_15_a_clients_token_is_no_users() {
         .await
         .expect(200);
     let token = reply.body["access_token"].as_str().unwrap();
-    let status = world.userinfo(token).await.status.as_u16();
-    assert!(status == 401 || status == 403, "{status}");
+    let reply = world.userinfo(token).await;
+    let reply = reply.expect_problem(403, "insufficient-scope");
+    let challenge = reply.header("www-authenticate");
+    assert!(challenge.contains("error=\"insufficient_scope\""));
 }
 
 /// §4.7: state comes back unchanged, whatever printable characters it has.

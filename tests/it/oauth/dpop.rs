@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::client_auth::Key;
 use super::tokens::{
     a_grant, agree, an_app, claims, code_for, code_form, expect_error, log_in, now, public, redeem,
-    register, status_of, text,
+    register, text,
 };
 use crate::support::app::{Reply, TestApp};
 
@@ -51,6 +51,16 @@ async fn with_proof(app: &TestApp, by: &App, form: &str, proof: &str) -> Reply {
         .header("dpop", proof)
         .bytes(FORM, format!("{form}&client_id={}", by.spec.identifier))
         .await
+}
+
+/// Refused with this word of RFC 9449 §7.1, or of RFC 6750 §3 where no proof is wrong.
+#[track_caller]
+fn expect_challenge(reply: Reply, error: &str) -> Reply {
+    let reply = reply.expect_problem(401, "unauthenticated");
+    let challenge = reply.header("www-authenticate");
+    let told = format!("error=\"{error}\"");
+    assert!(challenge.contains(&told), "{challenge}");
+    reply
 }
 
 /// Asks, is given a nonce, and asks again.
@@ -126,25 +136,20 @@ async fn a_bound_token_is_no_bearer_token_and_a_proof_counts_once(app: TestApp) 
     let code = agree(&app, &spa, "openid").await.code;
     let reply = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
     let (access, nonce) = (text(&reply, "access_token"), reply.header("dpop-nonce"));
-    assert_eq!(status_of(&app, access).await, 401, "as a bearer's");
-    show(&app, access, &Key::new(), nonce, |_| ())
-        .await
-        .expect(401);
+    let bearer = app.get("/oauth2/userinfo").by(access).send().await;
+    expect_challenge(bearer, "invalid_token");
+    let stolen = show(&app, access, &Key::new(), nonce, |_| ()).await;
+    expect_challenge(stolen, "invalid_token");
     let once = |claims: &mut Value| claims["jti"] = json!("once");
     show(&app, access, &key, nonce, once).await.expect(200);
-    let again = show(&app, access, &key, nonce, once).await.expect(401);
-    assert!(
-        again
-            .header("www-authenticate")
-            .contains("invalid_dpop_proof")
-    );
+    let again = show(&app, access, &key, nonce, once).await;
+    expect_challenge(again, "invalid_dpop_proof");
 
     let bare = show(&app, access, &key, nonce, |claims| {
         claims.as_object_mut().unwrap().remove("nonce");
     })
-    .await
-    .expect(401);
-    assert!(bare.header("www-authenticate").contains("use_dpop_nonce"));
+    .await;
+    let bare = expect_challenge(bare, "use_dpop_nonce");
     assert_eq!(bare.header("dpop-nonce"), nonce);
 
     let plain = agree(&app, &spa, "openid").await.code;
@@ -160,17 +165,21 @@ async fn a_proof_is_of_this_method_url_token_and_time(app: TestApp) {
     let reply = token(&app, &spa, &key, &code_form(&code)).await.expect(200);
     let (access, nonce) = (text(&reply, "access_token"), reply.header("dpop-nonce"));
     let now = now(&app).unix_seconds();
-    for (name, value) in [
-        ("htm", json!("POST")),
-        ("htu", json!("http://127.0.0.1:7180/oauth2/token")),
-        ("ath", json!("other")),
-        ("iat", json!(now - 601)),
-        ("iat", json!(now + 61)),
-        ("jti", json!("")),
-        ("nonce", json!("made-up")),
+    for (name, value, error) in [
+        ("htm", json!("POST"), "invalid_dpop_proof"),
+        (
+            "htu",
+            json!("http://127.0.0.1:7180/oauth2/token"),
+            "invalid_dpop_proof",
+        ),
+        ("ath", json!("other"), "invalid_dpop_proof"),
+        ("iat", json!(now - 601), "invalid_dpop_proof"),
+        ("iat", json!(now + 61), "invalid_dpop_proof"),
+        ("jti", json!(""), "invalid_dpop_proof"),
+        ("nonce", json!("made-up"), "use_dpop_nonce"),
     ] {
         let change = |claims: &mut Value| claims[name] = value.clone();
-        show(&app, access, &key, nonce, change).await.expect(401);
+        expect_challenge(show(&app, access, &key, nonce, change).await, error);
     }
     let claims = proof_claims(&app, "POST", "/oauth2/token", Some(nonce));
     let form = "grant_type=refresh_token&refresh_token=dwr_x";
