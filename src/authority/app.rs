@@ -32,7 +32,7 @@ use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
 use super::load::LoadLimiter;
 use super::login::{self, DemoProvider, Directory, ProviderError};
-use super::oauth::backchannel;
+use super::oauth::{KnownClients, backchannel};
 use super::outbound::{Outbound, OutboundSetupError};
 use super::providers;
 
@@ -63,6 +63,8 @@ pub struct Authority {
     pub metadata: OnceLock<Bytes>,
     /// The documents of clients whose id is a URL.
     pub documents: Documents,
+    /// Clients as they were read last.
+    pub known: KnownClients,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
     /// Counts requests by where they come from.
@@ -117,6 +119,7 @@ impl Authority {
             access: Arc::new(Access::new()?),
             outbound: Arc::new(Outbound::new(login::outbound_config(&config))?),
             directory: Directory::default(),
+            known: KnownClients::default(),
             demo,
             keys: Arc::new(keys),
             metadata: OnceLock::new(),

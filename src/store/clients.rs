@@ -56,6 +56,27 @@ pub struct StoredSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Where a client's row, kind, state, secrets and registration are. Nothing else cascades into them.
+const OF_A_CLIENT: &[&str] = &[
+    "oauth_clients",
+    "client_settings",
+    "client_states",
+    "client_secrets",
+    "client_details",
+];
+
+/// Whether a statement may change what a client is. Of one that cannot be read it is believed.
+pub(super) fn may_change(sql: &str) -> bool {
+    if sql.starts_with("SELECT") {
+        return false;
+    }
+    ["INSERT INTO ", "UPDATE ", "DELETE FROM "]
+        .iter()
+        .find_map(|begin| sql.strip_prefix(begin))
+        .and_then(|rest| rest.split([' ', '(', '\n']).next())
+        .is_none_or(|table| OF_A_CLIENT.contains(&table))
+}
+
 /// What [`from_row`] reads, first in the row.
 pub(super) const COLUMNS: &str = "c.id, c.client_id, c.name, k.kind, k.service, k.scopes, \
      COALESCE(s.state, 'active'), COALESCE(s.token_epoch, 0), c.created_at";
@@ -276,4 +297,33 @@ pub fn retire(tx: &mut dyn Tx, client: &Client, now: Timestamp) -> Result<(), St
         ],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_that_may_change_a_client_are_told_from_others() {
+        for sql in [
+            "UPDATE client_secrets SET expires_at = ?1",
+            "INSERT INTO oauth_clients (id) VALUES (?1)",
+            "INSERT INTO client_states(client_id) VALUES (?1)",
+            "DELETE FROM client_details WHERE client_id = ?1",
+            "INSERT OR REPLACE INTO leases VALUES (?1)",
+            "WITH x AS (SELECT 1) UPDATE client_settings SET scopes = ''",
+            " UPDATE grants SET scope = ''",
+            "",
+        ] {
+            assert!(may_change(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT client_id FROM client_secrets",
+            "INSERT INTO grants (id, client_id) VALUES (?1, ?2)",
+            "UPDATE grants SET client_id = ?1",
+            "DELETE FROM refresh_tokens WHERE client_id = ?1",
+        ] {
+            assert!(!may_change(sql), "{sql}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -13,7 +14,7 @@ use crate::runtime::{Clock, Entropy};
 
 use super::driver::{Dialect, Ending, Engine, Sqlite};
 use super::group::{Group, Job, Next};
-use super::{Lock, Row, StoreError, Tx, Val, feed, migrate, seal};
+use super::{Lock, Row, StoreError, Tx, Val, clients, feed, migrate, seal};
 
 /// How often a write is run before a conflict is given up on.
 const ATTEMPTS: u32 = 10;
@@ -74,6 +75,8 @@ pub(super) struct Inner {
     head: Arc<watch::Sender<Position>>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    /// See [`Store::client_writes`].
+    client_writes: Arc<AtomicU64>,
     pub(super) group: Group,
 }
 
@@ -140,6 +143,7 @@ impl Store {
             head,
             reads: Arc::new(Semaphore::new(width.reads)),
             writes: Arc::new(Semaphore::new(width.writes)),
+            client_writes: Arc::default(),
             group: Group::default(),
         })))
     }
@@ -167,6 +171,17 @@ impl Store {
     /// Which SQL the engine speaks.
     pub fn dialect(&self) -> Dialect {
         self.0.engine.dialect()
+    }
+
+    /// How many writes may have changed what a client is: its row, its state, its secrets, its
+    /// registration. What was read of clients after this was asked is true as long as the number
+    /// stays; whoever waited for a write is answered after it has counted. `None` on PostgreSQL, where
+    /// other processes write, too.
+    pub fn client_writes(&self) -> Option<u64> {
+        match self.dialect() {
+            Dialect::Sqlite => Some(self.0.client_writes.load(Ordering::Acquire)),
+            Dialect::Postgres => None,
+        }
     }
 
     /// The feed's head, now and after each commit. On PostgreSQL also after commits of other
@@ -213,6 +228,7 @@ impl Store {
         let waiting = Waiting {
             write: self.attempt(f),
             head: Arc::clone(&self.0.head),
+            client_writes: Arc::clone(&self.0.client_writes),
             tries: 1,
             answer: Some(answer),
             panic: None,
@@ -274,8 +290,9 @@ impl Store {
     {
         let mut write = self.attempt(f);
         let written = again(|| {
-            let sealed = self.0.engine.write(&mut |tx| write.run(tx))?;
-            write.end(sealed)
+            let sealed = self.0.engine.write(&mut |tx| write.run(tx));
+            write.count(&self.0.client_writes);
+            write.end(sealed?)
         })?;
         feed::announce(&self.0.head, written.position);
         Ok(written)
@@ -287,6 +304,7 @@ impl Store {
             dialect: self.0.engine.dialect(),
             limits: self.0.limits,
             outcome: None,
+            wrote_clients: false,
         }
     }
 }
@@ -297,6 +315,8 @@ struct Write<F, T, E> {
     dialect: Dialect,
     limits: StoreLimits,
     outcome: Option<Given<T, E>>,
+    /// Whether an attempt may have changed a client.
+    wrote_clients: bool,
 }
 
 /// What a closure gave, with the head before it if it made no frame.
@@ -318,8 +338,17 @@ where
             },
             Err(failure) => (Ending::RollBack, Err(failure)),
         };
+        self.wrote_clients |= tx.wrote_clients;
         self.outcome = Some(result);
         ending
+    }
+
+    /// Counts it among those that may have changed a client, whatever became of it: that a commit
+    /// failed does not say that nothing of it is there.
+    fn count(&mut self, client_writes: &AtomicU64) {
+        if std::mem::take(&mut self.wrote_clients) {
+            client_writes.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// After it.
@@ -341,6 +370,7 @@ type Told<T, E> = Result<Result<Written<T>, E>, Box<dyn Any + Send>>;
 struct Waiting<F, T, E> {
     write: Write<F, T, E>,
     head: Arc<watch::Sender<Position>>,
+    client_writes: Arc<AtomicU64>,
     tries: u32,
     answer: Option<oneshot::Sender<Told<T, E>>>,
     panic: Option<Box<dyn Any + Send>>,
@@ -367,6 +397,7 @@ where
     }
 
     fn end(&mut self, sealed: Result<Option<Position>, StoreError>) -> Next {
+        self.write.count(&self.client_writes);
         let told = match self.panic.take() {
             Some(panic) => Err(panic),
             None => match sealed
@@ -399,6 +430,11 @@ fn finish(
     dialect: Dialect,
     limits: StoreLimits,
 ) -> Result<(Ending, Option<Position>), StoreError> {
+    if dialect == Dialect::Sqlite
+        && let Some(head) = feed::head_if_nothing_waits(tx)?
+    {
+        return Ok((Ending::Commit, Some(head.position)));
+    }
     match seal::payload(tx, dialect, limits.frame_rows_max)? {
         Some(payload) => Ok((Ending::Seal(payload), None)),
         None => Ok((Ending::Commit, Some(feed::head(tx)?.position))),
@@ -454,11 +490,16 @@ fn again<T, E: From<StoreError>>(
 struct Watched<'t> {
     tx: &'t mut dyn Tx,
     failed: Option<StoreError>,
+    wrote_clients: bool,
 }
 
 impl<'t> Watched<'t> {
     fn new(tx: &'t mut dyn Tx) -> Self {
-        Self { tx, failed: None }
+        Self {
+            tx,
+            failed: None,
+            wrote_clients: false,
+        }
     }
 
     /// What the closure's result is worth, given what the engine said meanwhile.
@@ -484,10 +525,12 @@ impl<'t> Watched<'t> {
 
 impl Tx for Watched<'_> {
     fn exec(&mut self, sql: &str, params: &[Val]) -> Result<u64, StoreError> {
+        self.wrote_clients |= clients::may_change(sql);
         self.run(|tx| tx.exec(sql, params))
     }
 
     fn rows(&mut self, sql: &str, params: &[Val]) -> Result<Vec<Row>, StoreError> {
+        self.wrote_clients |= clients::may_change(sql);
         self.run(|tx| tx.rows(sql, params))
     }
 

@@ -11,7 +11,7 @@ use crate::protocol::oauth::authorize::{
     AuthorizeError, AuthorizeErrorCode, PUSHED_PREFIX, Parameters,
 };
 use crate::protocol::oauth::redirect::redirect_allowed;
-use crate::store::apps::{self, App};
+use crate::store::apps::App;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, consents, pushed_requests};
 
@@ -372,10 +372,16 @@ async fn find_app(authority: &Authority, identifier: ClientIdentifier) -> Result
     } else {
         None
     };
-    let found = authority
-        .store
-        .look::<_, StoreError>(move |tx| apps::find_by_identifier(tx, &identifier))
-        .await?;
+    let known = match authority.known.get(&authority.store, &identifier) {
+        Some(known) => Some(known),
+        None => {
+            authority
+                .known
+                .look_up(&authority.store, identifier)
+                .await?
+        }
+    };
+    let found = known.and_then(|known| known.app.clone());
     match spec {
         Some(spec) => Some(documents::app(authority, found, spec)),
         None => found,

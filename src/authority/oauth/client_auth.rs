@@ -8,14 +8,15 @@ use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::{sha256, token_digest};
 use crate::crypto::sign::{Jws, JwsError, PublicKey};
 use crate::domain::app::AuthMethod;
-use crate::domain::{ClientId, ClientIdentifier, ClientKind, PlainToken, Timestamp, TokenDigest};
+use crate::domain::{ClientIdentifier, ClientKind, PlainToken, Timestamp, TokenDigest};
 use crate::protocol::oauth::{AssertionClaims, OAuthError, PresentedClient, Proof};
-use crate::store::apps::{self, App};
+use crate::store::apps::App;
 use crate::store::clients::{Client, ClientState, StoredSecret};
-use crate::store::{StoreError, clients, used_jtis};
+use crate::store::{StoreError, used_jtis};
 
 use super::Refused;
 use super::check::is_active;
+use super::known::KnownClient;
 
 /// The longest an assertion may live: a stolen one is worth something until then.
 const ASSERTION_LIFE: Duration = Duration::from_hours(1);
@@ -32,6 +33,16 @@ pub struct AuthenticatedClient {
     pub app: Option<App>,
     /// Whether it proved anything.
     pub confidential: bool,
+}
+
+impl AuthenticatedClient {
+    fn new(known: &KnownClient, proof: &Proof) -> Self {
+        Self {
+            client: known.client.clone(),
+            app: known.app.clone(),
+            confidential: !matches!(proof, Proof::None),
+        }
+    }
 }
 
 /// Finds out who the client is. A wrong proof is counted by where it came from and answered "later"
@@ -57,12 +68,6 @@ pub(super) async fn authenticate_client(
     }
 }
 
-struct Found {
-    client: Client,
-    app: Option<App>,
-    secrets: Vec<StoredSecret>,
-}
-
 async fn prove(
     authority: &Authority,
     presented: &PresentedClient,
@@ -72,27 +77,61 @@ async fn prove(
         Proof::Basic(secret) | Proof::Post(secret) => token_digest(secret),
         Proof::None | Proof::Assertion(_) => TokenDigest::from_bytes(sha256(b"")),
     };
-    let found = find(authority, &presented.client_id).await?;
-    let none = Vec::new();
-    let secrets = found.as_ref().map_or(&none, |found| &found.secrets);
-    let secret_right = matches_one(&digest, secrets, now);
-    let Some(found) = found.filter(|found| may_act(authority, found)) else {
+    let identifier = presented.client_id.parse::<ClientIdentifier>().ok();
+    let remembered = identifier
+        .as_ref()
+        .and_then(|identifier| authority.known.get(&authority.store, identifier));
+    if let Some(known) = remembered
+        && let Judged::Right = judge(authority, &known, &presented.proof, &digest, now)
+    {
+        return Ok(Some(AuthenticatedClient::new(&known, &presented.proof)));
+    }
+    let named = identifier.is_some();
+    // A name that cannot be one is looked up all the same: it takes the same time.
+    let looked_up = identifier.map_or_else(nobody, Ok)?;
+    let found = authority.known.look_up(&authority.store, looked_up).await?;
+    let Some(found) = found.filter(|_| named) else {
+        matches_one(&digest, &[], now);
         return Ok(None);
     };
-    let right = match (&presented.proof, method(&found)) {
-        (Proof::None, Method::None) => true,
-        (Proof::Basic(_), Method::Basic | Method::AnySecret)
-        | (Proof::Post(_), Method::Post | Method::AnySecret) => secret_right,
-        (Proof::Assertion(assertion), Method::PrivateKeyJwt) => {
-            assertion_counts(authority, &found, assertion, now).await?
-        }
-        _ => false,
+    let right = match judge(authority, &found, &presented.proof, &digest, now) {
+        Judged::Right => true,
+        Judged::Wrong => false,
+        Judged::Assertion(assertion) => assertion_counts(authority, &found, assertion, now).await?,
     };
-    Ok(right.then_some(AuthenticatedClient {
-        confidential: !matches!(presented.proof, Proof::None),
-        client: found.client,
-        app: found.app,
-    }))
+    Ok(right.then(|| AuthenticatedClient::new(&found, &presented.proof)))
+}
+
+/// What a proof is worth.
+enum Judged<'p> {
+    Right,
+    Wrong,
+    /// It counts once, and that is for the store to say.
+    Assertion(&'p PlainToken),
+}
+
+fn judge<'p>(
+    authority: &Authority,
+    known: &KnownClient,
+    proof: &'p Proof,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Judged<'p> {
+    let secret_right = matches_one(digest, &known.secrets, now);
+    if !may_act(authority, known) {
+        return Judged::Wrong;
+    }
+    match (proof, method(known)) {
+        (Proof::None, Method::None) => Judged::Right,
+        (Proof::Basic(_), Method::Basic | Method::AnySecret)
+        | (Proof::Post(_), Method::Post | Method::AnySecret)
+            if secret_right =>
+        {
+            Judged::Right
+        }
+        (Proof::Assertion(assertion), Method::PrivateKeyJwt) => Judged::Assertion(assertion),
+        _ => Judged::Wrong,
+    }
 }
 
 /// How a client is to prove itself.
@@ -105,8 +144,8 @@ enum Method {
     PrivateKeyJwt,
 }
 
-fn method(found: &Found) -> Method {
-    match (&found.client.kind, &found.app) {
+fn method(known: &KnownClient) -> Method {
+    match (&known.client.kind, &known.app) {
         (ClientKind::App, Some(app)) => match app.spec.auth_method {
             AuthMethod::None => Method::None,
             AuthMethod::ClientSecretBasic => Method::Basic,
@@ -117,39 +156,12 @@ fn method(found: &Found) -> Method {
     }
 }
 
-fn may_act(authority: &Authority, found: &Found) -> bool {
-    found.client.state == ClientState::Active
-        && found
+fn may_act(authority: &Authority, known: &KnownClient) -> bool {
+    known.client.state == ClientState::Active
+        && known
             .app
             .as_ref()
             .is_none_or(|app| is_active(authority, app))
-}
-
-async fn find(authority: &Authority, client_id: &str) -> Result<Option<Found>, StoreError> {
-    let identifier = client_id.parse::<ClientIdentifier>().ok();
-    let named = identifier.is_some();
-    let found = authority
-        .store
-        .look::<_, StoreError>(move |tx| {
-            // A name that cannot be one is looked up all the same: it takes the same time.
-            let looked_up = match &identifier {
-                Some(identifier) => identifier,
-                None => &nobody()?,
-            };
-            let client = clients::find_by_identifier(tx, looked_up)?;
-            let id = client
-                .as_ref()
-                .map_or(ClientId::from_u128(0), |client| client.id);
-            let secrets = clients::secrets(tx, id)?;
-            let app = apps::find(tx, id)?;
-            Ok(client.map(|client| Found {
-                client,
-                app,
-                secrets,
-            }))
-        })
-        .await?;
-    Ok(found.filter(|_| named))
 }
 
 fn nobody() -> Result<ClientIdentifier, StoreError> {
@@ -177,23 +189,23 @@ fn matches_one(digest: &TokenDigest, secrets: &[StoredSecret], now: Timestamp) -
 /// of these is used up, whatever becomes of the request.
 async fn assertion_counts(
     authority: &Authority,
-    found: &Found,
+    known: &KnownClient,
     assertion: &PlainToken,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let jwks = found.app.as_ref().and_then(|app| app.spec.jwks.as_deref());
+    let jwks = known.app.as_ref().and_then(|app| app.spec.jwks.as_deref());
     let claims = match read_assertion(assertion.expose(), jwks.unwrap_or_default()) {
         Ok(claims) => claims,
         Err(error) => {
-            tracing::debug!(%error, client = %found.client.identifier, "an assertion is refused");
+            tracing::debug!(%error, client = %known.client.identifier, "an assertion is refused");
             return Ok(false);
         }
     };
     let issuer = authority.config.issuer.as_str();
-    if !assertion_fits(&claims, found.client.identifier.as_str(), issuer, now) {
+    if !assertion_fits(&claims, known.client.identifier.as_str(), issuer, now) {
         return Ok(false);
     }
-    let used_by = format!("client:{}", found.client.id);
+    let used_by = format!("client:{}", known.client.id);
     let digest = TokenDigest::from_bytes(sha256(format!("{used_by} {}", claims.jti).as_bytes()));
     let purge_at = Timestamp::from_unix_seconds(claims.exp).plus(SKEW);
     let new = authority

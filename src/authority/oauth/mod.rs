@@ -13,6 +13,7 @@ mod exchange;
 pub mod interaction;
 pub mod introspect;
 mod issue;
+mod known;
 pub mod logout;
 pub mod metadata;
 pub mod par;
@@ -30,6 +31,7 @@ pub use authorize::{Outcome, Refusal};
 pub use client_auth::AuthenticatedClient;
 pub use interaction::Interaction;
 pub use issue::REFRESH_PREFIX;
+pub use known::KnownClients;
 pub use refused::Refused;
 
 use rules::{Use, app_of, key_fits, unauthorized_client, used_proof};

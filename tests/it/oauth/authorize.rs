@@ -207,6 +207,8 @@ async fn an_app_without_the_grant_or_retired_or_expired_is_not_served() {
         .await;
     let retired = with("retired", |_| {});
     world.register(retired.clone()).await;
+    let ask = async |client| world.authorize(Some(&ada), &[("client_id", client)]).await;
+    assert_eq!(ask("retired").await.status, 303);
     let now = world.app.clock.now();
     world
         .app
@@ -215,7 +217,6 @@ async fn an_app_without_the_grant_or_retired_or_expired_is_not_served() {
         .write::<_, StoreError>(move |tx| clients::retire(tx, &retired.client(), now))
         .await
         .unwrap();
-    let ask = async |client| world.authorize(Some(&ada), &[("client_id", client)]).await;
     ask("machine").await.refused("unauthorized_client");
     ask("short").await.page(400);
     ask("retired").await.page(400);

@@ -8,7 +8,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use doorward::domain::app::{AuthMethod, GrantType};
 use doorward::domain::{PlainToken, Timestamp};
 use doorward::protocol::oauth::{FORM, JWT_BEARER};
-use doorward::store::apps::App;
+use doorward::store::apps::{self, App};
 use doorward::store::clients::{self, Rotation};
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ on_both_engines! {
     each_method_works_for_its_clients_and_no_other,
     an_assertion_counts_once_and_for_this_issuer_alone,
     two_secrets_live_while_one_follows_the_other,
+    a_client_that_was_let_in_before_is_refused_as_soon_as_it_may_not_act,
     an_app_has_tokens_of_its_own_only_when_registered_for_them,
     browsers_of_any_origin_may_redeem_and_no_cookie_counts,
 }
@@ -197,6 +198,28 @@ async fn two_secrets_live_while_one_follows_the_other(app: TestApp) {
     assert_eq!((asked(SECRET).await, asked("new").await), (200, 200));
     app.clock.advance(Duration::from_mins(5));
     assert_eq!((asked(SECRET).await, asked("new").await), (401, 200));
+}
+
+async fn a_client_that_was_let_in_before_is_refused_as_soon_as_it_may_not_act(app: TestApp) {
+    let board = super::tokens::confidential(&app, "board").await;
+    let other = super::tokens::confidential(&app, "other").await;
+    let ask = async |by| {
+        let reply = super::tokens::ask(&app, "/oauth2/introspect", by, "token=x").await;
+        reply.status.as_u16()
+    };
+    assert_eq!((ask(&board).await, ask(&board).await), (200, 200));
+    assert_eq!(ask(&other).await, 200);
+    let mut posting = board.clone();
+    posting.spec.auth_method = AuthMethod::ClientSecretPost;
+    let (changed, at) = (posting.clone(), now(&app));
+    write(&app, move |tx| apps::update(tx, &changed, at)).await;
+    assert_eq!((ask(&board).await, ask(&posting).await), (401, 200));
+    let id = board.id;
+    write(&app, move |tx| clients::clear_secrets(tx, id, at)).await;
+    assert_eq!(ask(&posting).await, 401);
+    let retired = other.client();
+    write(&app, move |tx| clients::retire(tx, &retired, at)).await;
+    assert_eq!(ask(&other).await, 401);
 }
 
 async fn an_app_has_tokens_of_its_own_only_when_registered_for_them(app: TestApp) {

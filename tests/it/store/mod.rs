@@ -4,6 +4,7 @@ mod apps;
 mod authorization;
 mod bench;
 mod changes;
+mod clients;
 mod concurrency;
 mod crash;
 mod group;
