@@ -218,7 +218,7 @@ CREATE TABLE audit_log (
 
 ALTER TABLE audit_log ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
-CREATE INDEX idx_audit_organization ON public.audit_log USING btree (organization_id, at);
+CREATE INDEX idx_audit_organization ON public.audit_log USING btree (organization_id, at) WHERE (organization_id IS NOT NULL);
 
 CREATE TABLE authorization_code_details (
     code_id uuid NOT NULL,
@@ -489,7 +489,7 @@ CREATE INDEX idx_grants_client ON public.grants USING btree (client_id);
 
 CREATE INDEX idx_grants_expires ON public.grants USING btree (expires_at);
 
-CREATE INDEX idx_grants_organization ON public.grants USING btree (organization_id);
+CREATE INDEX idx_grants_organization ON public.grants USING btree (organization_id) WHERE (organization_id IS NOT NULL);
 
 CREATE INDEX idx_grants_session ON public.grants USING btree (session_id);
 
@@ -752,8 +752,6 @@ ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_grant_id_
 ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_pkey PRIMARY KEY (token_id);
 
 ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_token_id_fkey FOREIGN KEY (token_id) REFERENCES refresh_tokens(id) ON DELETE CASCADE;
-
-CREATE INDEX idx_refresh_details_idle ON public.refresh_token_details USING btree (idle_expires_at);
 
 CREATE TABLE refresh_token_tombstones (
     token_hash text NOT NULL,

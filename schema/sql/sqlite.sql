@@ -36,7 +36,7 @@ CREATE TABLE audit_log (
     details TEXT NOT NULL DEFAULT '{}'    -- JSON
 ) STRICT;
 
-CREATE INDEX idx_audit_organization ON audit_log(organization_id, at);
+CREATE INDEX idx_audit_organization ON audit_log(organization_id, at) WHERE organization_id IS NOT NULL;
 
 CREATE TABLE authorization_code_details (
     code_id BLOB NOT NULL PRIMARY KEY REFERENCES authorization_codes(id) ON DELETE CASCADE CHECK (length(code_id) = 16),
@@ -228,7 +228,7 @@ CREATE INDEX idx_grants_client ON grants(client_id);
 
 CREATE INDEX idx_grants_expires ON grants(expires_at);
 
-CREATE INDEX idx_grants_organization ON grants(organization_id);
+CREATE INDEX idx_grants_organization ON grants(organization_id) WHERE organization_id IS NOT NULL;
 
 CREATE INDEX idx_grants_session ON grants(session_id);
 
@@ -453,8 +453,6 @@ CREATE TABLE refresh_token_details (
     idle_expires_at INTEGER NOT NULL,
     UNIQUE (grant_id)                     -- one live branch
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX idx_refresh_details_idle ON refresh_token_details(idle_expires_at);
 
 CREATE TABLE refresh_token_tombstones (
     token_hash TEXT NOT NULL PRIMARY KEY,

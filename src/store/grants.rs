@@ -1,9 +1,14 @@
 //! Rows of grants: what a user granted to a client, once. Codes and refresh tokens hang on them.
 
+use std::time::Duration;
+
 use crate::domain::app::RefreshBinding;
 use crate::domain::{ClientId, GrantId, OrganizationId, Scopes, SessionId, Timestamp, UserId};
 
 use super::{Row, StoreError, Tx};
+
+/// How far the time of a grant's last use may be behind: people read it, nothing decides by it.
+const USE_ACCURACY: Duration = Duration::from_mins(1);
 
 /// A grant as the store tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub struct Grant {
     pub dpop_jkt: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When a token was last issued from it.
+    /// When a token was last issued from it, to the minute.
     pub last_used_at: Timestamp,
     /// Nothing of it lives longer.
     pub expires_at: Timestamp,
@@ -187,11 +192,14 @@ pub fn revoke(
     Ok(changed > 0)
 }
 
-/// Notes that a token was issued from the grant.
-pub fn touch(tx: &mut dyn Tx, id: GrantId, now: Timestamp) -> Result<(), StoreError> {
+/// Notes that a token was issued from the grant, unless that is known to within [`USE_ACCURACY`].
+pub fn touch(tx: &mut dyn Tx, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
+    if now < grant.last_used_at.plus(USE_ACCURACY) {
+        return Ok(());
+    }
     tx.exec(
         "UPDATE grants SET last_used_at = ?1 WHERE id = ?2 AND last_used_at < ?1",
-        &[now.into(), id.into()],
+        &[now.into(), grant.id.into()],
     )?;
     Ok(())
 }

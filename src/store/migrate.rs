@@ -46,6 +46,7 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     4 "login" "0004_login.sql",
     5 "registration" "0005_registration.sql",
     6 "addresses" "0006_addresses.sql",
+    7 "indexes" "0007_indexes.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
@@ -55,6 +56,7 @@ const POSTGRES: &[Migration] = migrations! { "postgres":
     4 "login" "0004_login.sql",
     5 "registration" "0005_registration.sql",
     6 "addresses" "0006_addresses.sql",
+    7 "indexes" "0007_indexes.sql",
 };
 
 /// The steps for an engine, in order.

@@ -156,6 +156,21 @@ fn kept_user_agent(session: &Session) -> Option<String> {
         .map(|text| text.chars().take(USER_AGENT_MAX).collect())
 }
 
+/// Whether this session of this user has not ended. Whether the user may act is for others to ask.
+pub fn lives(
+    tx: &mut dyn Tx,
+    id: SessionId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let rows = tx.rows(
+        "SELECT 1 FROM sessions s JOIN session_details d ON d.session_id = s.id \
+         WHERE s.id = ?1 AND s.user_id = ?2 AND s.expires_at > ?3 AND d.idle_expires_at > ?3",
+        &[id.into(), user.into(), now.into()],
+    )?;
+    Ok(!rows.is_empty())
+}
+
 /// The session whose cookie has this hash, if it has not ended and its user may act.
 pub fn find_by_digest(
     tx: &mut dyn Tx,

@@ -48,11 +48,6 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("registration_tokens", "id", "expires_at"),
     Transient::new("leases", "name", "expires_at"),
     Transient::new("sessions", "id", "").when("session_details", "session_id", "idle_expires_at"),
-    Transient::new("refresh_tokens", "id", "").when(
-        "refresh_token_details",
-        "token_id",
-        "idle_expires_at",
-    ),
     // The state first: what it is found by goes with the client.
     Transient::new("client_states", "client_id", "")
         .when("client_details", "client_id", "expires_at")

@@ -190,15 +190,10 @@ fn stale(tx: &mut dyn Tx, rows: &Rows) -> Result<Option<AuthorizeError>, StoreEr
             "the app may not act any more",
         );
     }
-    let session = match grant.session_id {
-        Some(id) => sessions::find(tx, id)?,
-        None => None,
+    let lives = match grant.session_id {
+        Some(id) => sessions::lives(tx, id, grant.user_id, now)?,
+        None => false,
     };
-    let lives = session.is_some_and(|session| {
-        now < session.expires_at
-            && now < session.idle_expires_at
-            && session.user_id == grant.user_id
-    });
     let active = matches!(
         users::find_state(tx, grant.user_id)?,
         Some((UserState::Active, _))

@@ -157,7 +157,7 @@ impl Attempt {
         if refreshes {
             self.give_refresh_token(tx, &grant)?;
         }
-        grants::touch(tx, grant.id, self.now)?;
+        grants::touch(tx, &grant, self.now)?;
         audit::record(tx, &about(&self.audits.issued, grant.id))?;
         Ok(Ok(Issued {
             client,

@@ -54,12 +54,9 @@ pub(super) fn standing(
     }
     if grant.binding == RefreshBinding::Session
         && let Some(id) = grant.session_id
+        && !sessions::lives(tx, id, grant.user_id, now)?
     {
-        let alive = sessions::find(tx, id)?
-            .is_some_and(|session| now < session.expires_at && now < session.idle_expires_at);
-        if !alive {
-            return Ok(None);
-        }
+        return Ok(None);
     }
     let Some((UserState::Active, epoch)) = users::find_state(tx, grant.user_id)? else {
         return Ok(None);

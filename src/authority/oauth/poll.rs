@@ -178,7 +178,7 @@ impl Attempt {
                 grants::bind_key(tx, grant.id, &key.jkt)?;
             }
         }
-        grants::touch(tx, grant.id, self.now)?;
+        grants::touch(tx, &grant, self.now)?;
         let entry = AuditEntry {
             target: Some(format!("grant:{}", grant.id)),
             ..self.entry.clone()

@@ -200,7 +200,7 @@ impl Attempt {
         if !refresh_tokens::rotate(tx, live, &new)? {
             return Ok(Err(OAuthError::invalid_grant()));
         }
-        grants::touch(tx, issued.grant.id, self.now)?;
+        grants::touch(tx, &issued.grant, self.now)?;
         Ok(Ok(issued))
     }
 

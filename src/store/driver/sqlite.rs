@@ -23,8 +23,8 @@ use super::{
 /// Marks our files for `file(1)` and for [`Sqlite::open`]: "Door".
 const APPLICATION_ID: i32 = 0x446F_6F72;
 const READERS: u32 = 4;
-/// 16 MiB of log.
-const CHECKPOINT_PAGES: i32 = 4096;
+/// 32 MiB of log: the longer it may be, the more of what is written again is copied once.
+const CHECKPOINT_PAGES: i32 = 8192;
 /// Of which an idle authority uses next to nothing.
 const WRITER_CACHE_KIB: i32 = 4 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
