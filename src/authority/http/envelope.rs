@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use foldhash::fast::RandomState;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -146,9 +147,9 @@ fn readable(response: Response, id: &RequestId, method: &Method) -> Response {
 /// Counters of answers, found by what their labels are: making a label costs more than counting.
 /// Methods and routes are of the code, so there are only so many.
 #[derive(Default)]
-struct Answered(RwLock<HashMap<(&'static str, u16), OfRoutes>>);
+struct Answered(RwLock<HashMap<(&'static str, u16), OfRoutes, RandomState>>);
 
-type OfRoutes = HashMap<String, metrics::Counter>;
+type OfRoutes = HashMap<String, metrics::Counter, RandomState>;
 
 impl Answered {
     fn count(&self, method: &'static str, route: &str, status: StatusCode) {

@@ -48,9 +48,12 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .merge(pages::routes::routes())
         .merge(people::routes())
         .fallback(pages::routes::not_found)
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(envelopes, envelope))
+        // One after another in one: each on its own would be boxed, and so would its future.
+        .layer((
+            from_fn_with_state(envelopes, envelope),
+            CatchPanicLayer::custom(panicked),
+            DefaultBodyLimit::max(BODY_BYTES),
+        ))
         .with_state(authority)
 }
 
