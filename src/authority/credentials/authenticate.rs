@@ -199,11 +199,10 @@ fn bounds_hold(
     user: UserId,
     now: Timestamp,
 ) -> Result<(), AuthError> {
-    if let Some(id) = claims.sid {
-        sessions::find(tx, id)?
-            .filter(|session| session.user_id == user)
-            .filter(|session| now < session.expires_at && now < session.idle_expires_at)
-            .ok_or(AuthError::Revoked)?;
+    if let Some(id) = claims.sid
+        && !sessions::lives(tx, id, user, now)?
+    {
+        return Err(AuthError::Revoked);
     }
     if let Some(id) = claims.gid {
         grants::find(tx, id)?
