@@ -10,5 +10,6 @@ mod input;
 mod lost;
 pub(crate) mod process;
 mod sidecar;
+mod soak;
 pub(crate) mod wire;
 pub(crate) mod world;

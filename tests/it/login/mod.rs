@@ -22,7 +22,7 @@ macro_rules! on_both_engines {
 
 mod addresses;
 mod backchannel;
-mod browser;
+pub mod browser;
 mod demo;
 mod flow;
 mod github;
@@ -32,5 +32,5 @@ mod profiles;
 mod provider_tokens;
 mod providers;
 mod real;
-mod upstream;
-mod world;
+pub mod upstream;
+pub mod world;

@@ -124,7 +124,13 @@ fn assertion_claims(app: &TestApp, jti: &str) -> Value {
     })
 }
 
-async fn with_assertion(app: &TestApp, assertion: &str, form: &str) -> Reply {
+/// What `keyed` signs with its key `k1`.
+pub fn assertion(app: &TestApp, key: &Key, jti: &str) -> String {
+    let header = json!({ "alg": "ES256", "kid": "k1" });
+    key.sign(&header, &assertion_claims(app, jti))
+}
+
+pub async fn with_assertion(app: &TestApp, assertion: &str, form: &str) -> Reply {
     let form = format!("{form}&client_assertion_type={JWT_BEARER}&client_assertion={assertion}");
     app.post("/oauth2/token").bytes(FORM, form).await
 }

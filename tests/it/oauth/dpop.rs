@@ -64,7 +64,7 @@ fn expect_challenge(reply: Reply, error: &str) -> Reply {
 }
 
 /// Asks, is given a nonce, and asks again.
-async fn token(app: &TestApp, by: &App, key: &Key, form: &str) -> Reply {
+pub async fn token(app: &TestApp, by: &App, key: &Key, form: &str) -> Reply {
     let bare = prove(key, &proof_claims(app, "POST", "/oauth2/token", None));
     let told = expect_error(
         with_proof(app, by, form, &bare).await,

@@ -23,12 +23,12 @@ macro_rules! on_both_engines {
 
 pub mod authorize;
 pub mod backchannel;
-mod client_auth;
+pub mod client_auth;
 mod consent;
 mod device;
 mod discovery;
 mod documents;
-mod dpop;
+pub mod dpop;
 mod exchange;
 mod introspection;
 mod logout;
@@ -37,6 +37,6 @@ mod races;
 mod refresh;
 mod registration;
 mod sidecars;
-mod tokens;
+pub mod tokens;
 mod userinfo;
 pub mod world;
