@@ -56,6 +56,15 @@ pub const USER_CODE_ADDRESS: Attempts = Attempts {
     first: Duration::from_mins(1),
     longest: Duration::from_mins(30),
 };
+/// A token by which clients register, or look after their registration, by the address of who
+/// presents it.
+pub const REGISTRATION_TOKEN: Attempts = Attempts {
+    kind: "registration_token",
+    free: 10,
+    window: Duration::from_mins(10),
+    first: Duration::from_secs(5),
+    longest: Duration::from_mins(5),
+};
 /// An invitation's token, by the address of who presents it.
 pub const INVITATION: Attempts = Attempts {
     kind: "invitation",
@@ -205,6 +214,7 @@ pub async fn slowed(
     counted: Counted<'_>,
 ) -> Result<Option<Duration>, StoreError> {
     let first = counted.first().map(|(attempts, who)| (attempts.kind, *who));
+    tracing::debug!(kind = first.map(|(kind, _)| kind), "a secret is wrong");
     match authority.failures.failed(first) {
         Err(wait) => Ok(Some(wait)),
         Ok(()) => failed(authority, counted).await,

@@ -204,6 +204,11 @@ impl ClientAddress {
         Some(network.trunc().to_string())
     }
 
+    /// The same for a line of the log; `-` for a Unix socket.
+    pub fn network_text(&self) -> String {
+        self.network().unwrap_or_else(|| "-".to_owned())
+    }
+
     /// By what failures and load are counted: the address, or the /64 of IPv6, which is one
     /// customer's.
     pub fn counted_as(&self) -> IpAddr {

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::put::{AppsError, Minted, Put, put_in};
 use crate::authority::app::Authority;
+use crate::authority::attempts::{self, REGISTRATION_TOKEN};
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::domain::app::{AppSpec, ClientSource};
 use crate::domain::registration::RegistrationPolicy;
@@ -33,6 +35,9 @@ pub enum NotRegistered {
     /// The token is missing, wrong, used up or over; or the client is not there any more.
     #[error("the token is missing, wrong, used up or has expired")]
     Token,
+    /// Too many wrong tokens came from where this one came from.
+    #[error("too many failed attempts")]
+    TooMany(Duration),
     /// What is wanted cannot be had.
     #[error(transparent)]
     Refused(#[from] RegistrationError),
@@ -65,6 +70,26 @@ pub struct Registered {
 fn policy_of(text: &str) -> Result<RegistrationPolicy, StoreError> {
     serde_json::from_str(text)
         .map_err(|_| StoreError::Other("a registration policy cannot be read".to_owned()))
+}
+
+/// Counts an outcome's wrong token by where it came from; what is right is never asked about.
+///
+/// # Errors
+///
+/// As the outcome, or [`NotRegistered::TooMany`] in place of [`NotRegistered::Token`].
+pub async fn counted<T>(
+    authority: &Authority,
+    from: ClientAddress,
+    outcome: Result<T, NotRegistered>,
+) -> Result<T, NotRegistered> {
+    if !matches!(outcome, Err(NotRegistered::Token)) {
+        return outcome;
+    }
+    let who = from.counted_as().to_string();
+    match attempts::slowed(authority, &[(REGISTRATION_TOKEN, &who)]).await? {
+        Some(wait) => Err(NotRegistered::TooMany(wait)),
+        None => outcome,
+    }
 }
 
 /// Whether what the client wants called lies on a host that may be private here. That the

@@ -18,9 +18,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use tracing::{Instrument, Level, Span};
+
+use crate::authority::proxies::Proxies;
 use crate::protocol::problem::Problem;
 use crate::runtime::Entropy;
 use crate::runtime::limits::{BODY_BYTES, MANIFEST_TIME, REQUEST_TIME};
+use crate::runtime::serve::Peer;
 
 use super::context::RequestId;
 use super::error::problem_response;
@@ -32,6 +36,7 @@ pub(super) struct Envelopes {
     /// Tells the ids of this process from those of others.
     origin: String,
     next: AtomicU64,
+    proxies: Proxies,
     answered: Answered,
 }
 
@@ -44,12 +49,24 @@ impl fmt::Debug for Envelopes {
 }
 
 impl Envelopes {
-    pub(super) fn new(entropy: &dyn Entropy) -> Self {
+    pub(super) fn new(entropy: &dyn Entropy, proxies: Proxies) -> Self {
         Self {
             origin: data_encoding::HEXLOWER.encode(&entropy.id_bits()),
             next: AtomicU64::new(0),
+            proxies,
             answered: Answered::default(),
         }
+    }
+
+    /// What every line about a request says of it, where lines of debugging are wanted: its id, and
+    /// the network that it came from.
+    fn span(&self, request: &Request, id: &RequestId) -> Span {
+        if !tracing::enabled!(Level::DEBUG) {
+            return Span::none();
+        }
+        let peer = request.extensions().get::<Peer>().copied();
+        let from = self.proxies.client(peer, request.headers()).network_text();
+        tracing::debug_span!("request", request_id = id.as_str(), from)
     }
 
     /// The id that the caller gave, or a new one: unique, and no secret.
@@ -82,7 +99,9 @@ pub(super) async fn envelope(
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("-", MatchedPath::as_str);
-    let response = match tokio::time::timeout(time_for(route), next.run(request)).await {
+    let span = envelopes.span(&request, &id);
+    let run = next.run(request).instrument(span.clone());
+    let response = match tokio::time::timeout(time_for(route), run).await {
         Ok(response) => response,
         // A write may still commit: the caller has to look.
         Err(_) => problem_response(&Problem::unavailable("the request took too long")),
@@ -92,7 +111,7 @@ pub(super) async fn envelope(
     envelopes
         .answered
         .count(method_label(&method), route, status);
-    tracing::debug!(%method, route, status = status.as_u16(), request_id = id.as_str(), "answered");
+    span.in_scope(|| tracing::debug!(%method, route, status = status.as_u16(), "answered"));
     decorated(response, &id)
 }
 

@@ -11,9 +11,11 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::authority::app::Authority;
 use crate::authority::proxies::ClientAddress;
+use crate::protocol::problem::Problem;
 
 use super::address;
 use super::context::RequestId;
+use super::error::HttpError;
 use super::pages::{ErrorKind, ErrorPage, Locale, respond};
 
 /// A browser's request that is not one too many; whoever asks too much gets a page that says so.
@@ -28,6 +30,27 @@ impl FromRequestParts<Arc<Authority>> for Admitted {
         authority: &Arc<Authority>,
     ) -> Result<Self, Response> {
         admitted(parts, authority).map(Self)
+    }
+}
+
+/// A program's request that is not one too many; whoever asks too much gets a problem that says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AdmittedCall(pub(super) ClientAddress);
+
+impl FromRequestParts<Arc<Authority>> for AdmittedCall {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        authority: &Arc<Authority>,
+    ) -> Result<Self, HttpError> {
+        let from = address::of_parts(parts, authority);
+        let Err(wait) = authority.load.admit(from) else {
+            return Ok(Self(from));
+        };
+        let problem = Problem::new(429, "too-many-requests", "too many requests")
+            .because("this address asks too much; `Retry-After` says when to come again");
+        Err(HttpError::from(problem).with_header(RETRY_AFTER, seconds(wait)))
     }
 }
 
@@ -57,7 +80,11 @@ fn refusal(parts: &Parts, authority: &Authority, wait: Duration) -> Response {
     response
 }
 
+fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs() + 1)
+}
+
 /// Says when to come again, in whole seconds (RFC 9110 §10.2.3).
 pub(super) fn retry_after(headers: &mut HeaderMap, wait: Duration) {
-    headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    headers.insert(RETRY_AFTER, seconds(wait));
 }

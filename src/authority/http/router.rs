@@ -31,7 +31,10 @@ pub fn router(authority: Arc<Authority>) -> Router {
     if let Err(error) = telemetry::metrics() {
         tracing::warn!(%error, "`/metrics` will not answer");
     }
-    let envelopes = Arc::new(Envelopes::new(&*authority.entropy));
+    let envelopes = Arc::new(Envelopes::new(
+        &*authority.entropy,
+        authority.config.proxies.clone(),
+    ));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

@@ -62,6 +62,7 @@ pub(super) async fn authenticate_client(
         return Ok(client);
     }
     metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
+    tracing::debug!("a client's proof is refused");
     match attempts::client_failed(authority, &presented.client_id, from).await? {
         Some(wait) => Err(Refused::TooMany(wait)),
         None => Err(OAuthError::invalid_client().into()),

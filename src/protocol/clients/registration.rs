@@ -21,6 +21,8 @@ pub enum RegistrationErrorCode {
     UnapprovedSoftwareStatement,
     /// The token is missing, wrong, used up or over.
     InvalidToken,
+    /// Too many wrong tokens came from there; later.
+    SlowDown,
     /// The store cannot be reached; later.
     TemporarilyUnavailable,
 }

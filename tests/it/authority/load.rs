@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use doorward::authority::proxies::Proxies;
+use serde_json::json;
 
 use crate::support::app::{Call, Reply, TestApp};
 
@@ -59,6 +60,25 @@ async fn whoever_asks_too_much_is_told_when_to_come_again_and_nobody_else_is() {
         app.clock.advance(Duration::from_secs(10));
         assert_ne!(post(&app, path, ADA).await.status, 429, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_enrols_no_more_sidecars_than_it_may_ask() {
+    let app = bounded().await;
+    let enrol = async |address| {
+        let body = json!({ "join_token": "dwj_wrong" });
+        from(app.post("/v1/sidecars/enroll"), address)
+            .json(&body)
+            .await
+    };
+    for _ in 0..3 {
+        enrol(ADA).await.expect(401);
+    }
+    let refused = enrol(ADA).await.expect_problem(429, "too-many-requests");
+    is_refusal(&refused);
+    enrol(BOB).await.expect(401);
+    app.clock.advance(Duration::from_secs(10));
+    enrol(ADA).await.expect(401);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

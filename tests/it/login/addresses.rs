@@ -1,5 +1,7 @@
 //! From where people come: what is kept of it, and whom it is believed.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward::authority::login::LoginRequest;
@@ -7,7 +9,9 @@ use doorward::authority::proxies::Proxies;
 use doorward::store::StoreConfig;
 use doorward::store::sessions::Session;
 use serde_json::json;
+use tracing::Level;
 
+use super::upstream::Upstream;
 use super::world::{HOME, NOW, World};
 
 on_both_engines! {
@@ -121,4 +125,71 @@ async fn behind_a_proxy_only_its_own_header_counts() {
         let session = world.log_in(&mut browser, "corp").await;
         assert_eq!(network(&session), Some(expected), "{value}");
     }
+}
+
+/// What is logged, in memory.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On one thread, whose subscriber sees all of it.
+#[tokio::test]
+async fn the_log_names_the_network_of_what_is_refused_and_no_address() {
+    let world = behind(None, "x-forwarded-for").await;
+    let logged = async |level: Level| {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || to.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let from = "x-forwarded-for";
+        let call = world.app.post("/oauth2/token").header(from, "203.0.113.77");
+        let form = "grant_type=client_credentials&client_id=operator&client_secret=dwc_wrong";
+        let kind = "application/x-www-form-urlencoded";
+        call.bytes(kind, form).await.expect(401);
+        let call = world.app.get("/v1/users").by("x.y.z");
+        let call = call.header(from, "[2001:db8:7:8::9]:4711");
+        call.send().await.expect(401);
+        let mut browser = world.browser();
+        browser.forwarded = Some((from, "198.51.100.9".to_owned()));
+        let path = world.begin(&LoginRequest::to(HOME));
+        let url = browser.press_through(&path, "corp").await;
+        browser.get(&Upstream::refuse(&url, "server_error")).await;
+        drop(guard);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        for address in ["203.0.113.77", "2001:db8:7:8", "198.51.100.9", "dwc_wrong"] {
+            assert!(!text.contains(address), "{address}: {text}");
+        }
+        text
+    };
+    let told = |text: &str, what: &str, network: &str| {
+        let from = format!("from=\"{network}\"");
+        text.lines()
+            .any(|line| line.contains(what) && line.contains(&from))
+    };
+    let refused_login = "a provider refused a login";
+    let text = logged(Level::DEBUG).await;
+    for (what, network) in [
+        ("a client's proof is refused", "203.0.113.0/24"),
+        ("a bearer is refused", "2001:db8:7::/48"),
+        ("status=401", "203.0.113.0/24"),
+        ("status=401", "2001:db8:7::/48"),
+        (refused_login, "198.51.100.0/24"),
+    ] {
+        assert!(told(&text, what, network), "{what} {network}: {text}");
+    }
+    let text = logged(Level::INFO).await;
+    assert!(told(&text, refused_login, "198.51.100.0/24"), "{text}");
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use doorward::authority::jobs::{clean, retire_ended_clients};
+use doorward::authority::proxies::Proxies;
 use doorward::store::{StoreConfig, StoreError};
 use serde_json::{Value, json};
 
 use super::world::{Answered, Browser, CALLBACK, VERIFIER, World, field};
-use crate::support::app::{Reply, TestApp};
+use crate::support::app::{Call, Reply, TestApp};
 
 /// Instantiates behaviours, functions over a [`World`], as tests of each engine.
 macro_rules! on_both_engines {
@@ -31,6 +32,7 @@ macro_rules! on_both_engines {
 
 on_both_engines! {
     without_a_token_that_counts_nobody_registers,
+    wrong_tokens_are_counted_by_where_they_come_from_and_right_ones_are_not,
     a_registered_client_logs_people_in_with_their_consent,
     each_mistake_is_answered_by_its_code_and_member,
     of_many_who_come_with_a_last_use_one_registers,
@@ -42,7 +44,11 @@ on_both_engines! {
 }
 
 async fn start(store: Option<StoreConfig>) -> World {
-    let app = TestApp::start_with(store, |config, _| config.registration.dynamic = true).await;
+    let app = TestApp::start_with(store, |config, _| {
+        config.registration.dynamic = true;
+        config.proxies = Proxies::new(&["127.0.0.1"], "x-forwarded-for").unwrap();
+    })
+    .await;
     World::of(app).await
 }
 
@@ -421,15 +427,16 @@ async fn a_client_looks_after_its_registration_with_the_newest_token_only(world:
     assert_ne!(done.body["client_secret"].as_str().unwrap(), client.secret);
     // Nobody else's token does, and no other client has such a page.
     let newest = done.body["registration_access_token"].as_str().unwrap();
-    for (path, token) in [
-        (path.as_str(), "dwm_wrong"),
-        (path.as_str(), world.app.operator()),
-        ("/oauth2/register/board", newest),
-        ("/oauth2/register/app-0", newest),
-        ("/oauth2/register/a%20b", newest),
+    for (path, token, address) in [
+        (path.as_str(), "dwm_wrong", "192.0.2.1"),
+        (path.as_str(), world.app.operator(), "192.0.2.2"),
+        ("/oauth2/register/board", newest, "192.0.2.3"),
+        ("/oauth2/register/app-0", newest, "192.0.2.4"),
+        ("/oauth2/register/a%20b", newest, "192.0.2.5"),
     ] {
         for method in ["GET", "PUT", "DELETE"] {
             let call = world.app.call(method.parse().unwrap(), path).by(token);
+            let call = from(call, address);
             is_refused(&call.json(&json!({})).await, 401, "invalid_token", "token");
         }
     }
@@ -702,4 +709,46 @@ async fn no_private_host_is_called_unless_the_token_names_it() {
         "invalid_client_metadata",
         "backchannel_logout_uri",
     );
+}
+
+const EVE: &str = "198.51.100.6";
+
+fn from<'a>(call: Call<'a>, address: &str) -> Call<'a> {
+    call.header("x-forwarded-for", address)
+}
+
+async fn wrong_tokens_are_counted_by_where_they_come_from_and_right_ones_are_not(world: World) {
+    let (initial, client) = (token(&world, 5, json!({})).await, registered(&world).await);
+    let path = client.path();
+    let guesses = || {
+        let app = &world.app;
+        [app.get(&path), app.put(&path), app.delete(&path)].map(|call| call.by("dwm_guess"))
+    };
+    // The two kinds count together.
+    for turn in 0..10 {
+        let answer = if turn % 2 == 0 {
+            let call = from(world.app.post("/oauth2/register"), EVE);
+            call.by("dwn_guess").json(&wanted()).await
+        } else {
+            from(world.app.get(&path).by("dwm_guess"), EVE).send().await
+        };
+        assert_eq!(answer.expect(401).body["error"], "invalid_token");
+    }
+    assert_eq!(world.count("failed_attempts").await, 1);
+    for call in guesses() {
+        let call = from(call, EVE);
+        let slowed = call.json(&wanted()).await.expect(429);
+        assert_eq!(slowed.body["error"], "slow_down");
+        assert!(slowed.headers.contains_key("retry-after"), "{slowed:#?}");
+    }
+    for call in guesses() {
+        let answer = from(call, "203.0.113.1").json(&wanted()).await;
+        answer.expect(401);
+    }
+    // Whoever has the right one is let in from there too; and no token is no guess.
+    let call = from(world.app.post("/oauth2/register"), EVE);
+    call.by(&initial).json(&wanted()).await.expect(201);
+    let call = from(world.app.get(&path), EVE);
+    call.by(&client.access).send().await.expect(200);
+    from(world.app.get(&path), EVE).send().await.expect(401);
 }

@@ -16,9 +16,9 @@ use crate::authority::http::answer::{Answer, Show};
 use crate::authority::http::context::RequestContext;
 use crate::authority::http::error::HttpError;
 use crate::authority::http::json::{Json, Path, Query, parse_text};
+use crate::authority::http::load::AdmittedCall;
 use crate::authority::http::organizations::page_of;
 use crate::authority::organizations::listing::cut;
-use crate::authority::proxies::ClientAddress;
 use crate::domain::{PlainToken, SidecarId};
 use crate::protocol::credentials::{
     CreateJoinToken, Enroll, Enrolled, JoinToken, JoinTokenView, SidecarView,
@@ -54,7 +54,7 @@ async fn invite(
 /// `POST /v1/sidecars/enroll`: the join token is the credential.
 async fn enroll(
     State(authority): State<Arc<Authority>>,
-    from: ClientAddress,
+    AdmittedCall(from): AdmittedCall,
     Json(body): Json<Enroll>,
 ) -> Result<Response, HttpError> {
     let token = match body.join_token.parse::<JoinToken>() {

@@ -28,6 +28,7 @@ pub(super) async fn follow(
         authority: &authority,
         headers: &headers,
         request_id: id.map(|Extension(id)| id),
+        from: address,
     };
     let query = query.unwrap_or_default();
     let finished = login::callback(&authority, &slug, &query, &headers, address).await;

@@ -15,6 +15,7 @@ use crate::authority::http::context::RequestId;
 use crate::authority::http::pages::form::{Fields, Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::{DemoPage, ErrorKind, respond};
 use crate::authority::login::demo::{DemoRequest, PATH, PEOPLE};
+use crate::authority::proxies::ClientAddress;
 
 use super::pages::{Visit, see_other};
 
@@ -51,6 +52,7 @@ async fn keys(State(authority): State<Arc<Authority>>) -> Response {
 async fn authorize(
     State(authority): State<Arc<Authority>>,
     headers: HeaderMap,
+    from: ClientAddress,
     id: Option<Extension<RequestId>>,
     RawQuery(query): RawQuery,
 ) -> Response {
@@ -58,6 +60,7 @@ async fn authorize(
         authority: &authority,
         headers: &headers,
         request_id: id.map(|Extension(id)| id),
+        from,
     };
     let (Some(demo), Some(fields)) = (
         &authority.demo,
@@ -89,6 +92,7 @@ async fn authorize(
 async fn choose(
     State(authority): State<Arc<Authority>>,
     headers: HeaderMap,
+    from: ClientAddress,
     id: Option<Extension<RequestId>>,
     fields: Fields,
 ) -> Response {
@@ -96,6 +100,7 @@ async fn choose(
         authority: &authority,
         headers: &headers,
         request_id: id.map(|Extension(id)| id),
+        from,
     };
     let Some(demo) = &authority.demo else {
         return visit.failure(ErrorKind::NotFound, None);

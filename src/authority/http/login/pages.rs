@@ -8,6 +8,7 @@ use crate::authority::app::Authority;
 use crate::authority::http::context::RequestId;
 use crate::authority::http::pages::{ErrorKind, ErrorPage, Locale, respond};
 use crate::authority::login::{CallbackFailure, FinishError, ProviderError, UpstreamError};
+use crate::authority::proxies::ClientAddress;
 use crate::store::StoreError;
 
 /// A request of a browser, as far as pages need it.
@@ -15,6 +16,7 @@ pub(super) struct Visit<'a> {
     pub(super) authority: &'a Authority,
     pub(super) headers: &'a HeaderMap,
     pub(super) request_id: Option<RequestId>,
+    pub(super) from: ClientAddress,
 }
 
 impl Visit<'_> {
@@ -47,7 +49,8 @@ impl Visit<'_> {
 
     /// The provider failed. Only the log tells how.
     pub(super) fn upstream_failure(&self, provider: &str, error: &UpstreamError) -> Response {
-        tracing::warn!(provider, %error, "a login failed at its provider");
+        let from = self.from.network_text();
+        tracing::warn!(provider, from, %error, "a login failed at its provider");
         self.failure(ErrorKind::ProviderFailed, None)
     }
 
@@ -61,7 +64,8 @@ impl Visit<'_> {
             CallbackFailure::Nothing => self.failure(ErrorKind::Expired, None),
             CallbackFailure::Upstream(error) => self.upstream_failure(provider, error),
             CallbackFailure::Refused(code) => {
-                tracing::warn!(provider, code, "a provider refused a login");
+                let from = self.from.network_text();
+                tracing::warn!(provider, code, from, "a provider refused a login");
                 self.failure(ErrorKind::ProviderFailed, None)
             }
             CallbackFailure::Finish(error) => self.finish_failure(error),

@@ -38,6 +38,7 @@ pub(super) async fn show(
         authority: &authority,
         headers: &headers,
         request_id: id.map(|Extension(id)| id),
+        from: address,
     };
     let Some(fields) = Fields::parse(query.unwrap_or_default().as_bytes()) else {
         return visit.failure(ErrorKind::BadRequest, None);
@@ -193,7 +194,7 @@ pub(super) async fn start(
     State(authority): State<Arc<Authority>>,
     Path(slug): Path<String>,
     headers: HeaderMap,
-    _: Admitted,
+    Admitted(from): Admitted,
     id: Option<Extension<RequestId>>,
     fields: Fields,
 ) -> Response {
@@ -201,6 +202,7 @@ pub(super) async fn start(
         authority: &authority,
         headers: &headers,
         request_id: id.map(|Extension(id)| id),
+        from,
     };
     let sealed = fields.get("request");
     if check_csrf(

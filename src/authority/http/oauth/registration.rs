@@ -14,6 +14,7 @@ use crate::authority::app::Authority;
 use crate::authority::apps::registration::{self, NotRegistered, Registered};
 use crate::authority::http::credentials::Uncached;
 use crate::authority::http::error::HttpError;
+use crate::authority::http::load::retry_after;
 use crate::domain::{PlainToken, Timestamp};
 use crate::protocol::clients::metadata::registered;
 use crate::protocol::clients::registration::{RegistrationError, RegistrationErrorCode};
@@ -33,31 +34,33 @@ pub(super) fn routes() -> Router<Arc<Authority>> {
 
 /// `POST /oauth2/register`
 async fn register(
-    _: Admitted,
+    Admitted(from): Admitted,
     State(authority): State<Arc<Authority>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refused> {
     let token = bearer(&authority, &headers)?;
     require_json(&headers)?;
-    let done = registration::register(&authority, token, &body).await?;
+    let done = registration::register(&authority, token, &body).await;
+    let done = registration::counted(&authority, from, done).await?;
     Ok((StatusCode::CREATED, Uncached(told(&authority, &done))).into_response())
 }
 
 /// `GET /oauth2/register/{client}`
 async fn show(
-    _: Admitted,
+    Admitted(from): Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let found = registration::show(&authority, client, bearer(&authority, &headers)?).await?;
+    let found = registration::show(&authority, client, bearer(&authority, &headers)?).await;
+    let found = registration::counted(&authority, from, found).await?;
     Ok(Uncached(told(&authority, &found)).into_response())
 }
 
 /// `PUT /oauth2/register/{client}`
 async fn update(
-    _: Admitted,
+    Admitted(from): Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
@@ -65,18 +68,20 @@ async fn update(
 ) -> Result<Response, Refused> {
     let token = bearer(&authority, &headers)?;
     require_json(&headers)?;
-    let done = registration::update(&authority, client, token, &body).await?;
+    let done = registration::update(&authority, client, token, &body).await;
+    let done = registration::counted(&authority, from, done).await?;
     Ok(Uncached(told(&authority, &done)).into_response())
 }
 
 /// `DELETE /oauth2/register/{client}`
 async fn deregister(
-    _: Admitted,
+    Admitted(from): Admitted,
     State(authority): State<Arc<Authority>>,
     Path(client): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    registration::deregister(&authority, client, bearer(&authority, &headers)?).await?;
+    let done = registration::deregister(&authority, client, bearer(&authority, &headers)?).await;
+    registration::counted(&authority, from, done).await?;
     let headers = [(header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
@@ -150,6 +155,7 @@ impl<E: Into<NotRegistered>> From<E> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
+        let mut wait = None;
         let (status, error) = match self.0 {
             NotRegistered::Off => {
                 let problem = Problem::not_found(NotRegistered::Off.to_string());
@@ -162,6 +168,13 @@ impl IntoResponse for Refused {
                 let error = RegistrationError::new(code, NotRegistered::Token.to_string());
                 (StatusCode::UNAUTHORIZED, error)
             }
+            NotRegistered::TooMany(until) => {
+                metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
+                wait = Some(until);
+                let code = RegistrationErrorCode::SlowDown;
+                let error = RegistrationError::new(code, "too many failed attempts");
+                (StatusCode::TOO_MANY_REQUESTS, error)
+            }
             NotRegistered::Store(error) => {
                 tracing::error!(%error, "the store failed a registration");
                 let code = RegistrationErrorCode::TemporarilyUnavailable;
@@ -170,6 +183,9 @@ impl IntoResponse for Refused {
             }
         };
         let mut response = (status, Uncached(error)).into_response();
+        if let Some(wait) = wait {
+            retry_after(response.headers_mut(), wait);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
