@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents;
 use crate::authority::attempts;
 use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::{sha256, token_digest};
 use crate::crypto::sign::{Jws, JwsError, PublicKey};
-use crate::domain::app::AuthMethod;
+use crate::domain::app::{AuthMethod, ClientSource};
 use crate::domain::{ClientIdentifier, ClientKind, PlainToken, Timestamp, TokenDigest};
 use crate::protocol::oauth::{AssertionClaims, OAuthError, PresentedClient, Proof};
 use crate::store::apps::App;
@@ -186,6 +187,23 @@ fn matches_one(digest: &TokenDigest, secrets: &[StoredSecret], now: Timestamp) -
     right
 }
 
+/// The keys that a client proves itself by. Those of a client that is known by its document are what
+/// the document says now, or when it was last fetched and for as long as that counts: its row is as
+/// old as the last consent, and a key may have been taken out since.
+async fn keys(authority: &Authority, known: &KnownClient) -> Option<String> {
+    let app = known.app.as_ref()?;
+    if app.source != ClientSource::Metadata {
+        return app.spec.jwks.clone();
+    }
+    let said = documents::resolve(authority, &app.spec.identifier).await;
+    let spec = said.inspect_err(|error| {
+        tracing::debug!(%error, client = %app.spec.identifier, "no keys of a client are known");
+    });
+    spec.ok()
+        .filter(|spec| spec.auth_method == AuthMethod::PrivateKeyJwt)?
+        .jwks
+}
+
 /// Whether the assertion is the client's, meant for this authority, of now, and new. One that is all
 /// of these is used up, whatever becomes of the request.
 async fn assertion_counts(
@@ -194,8 +212,10 @@ async fn assertion_counts(
     assertion: &PlainToken,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let jwks = known.app.as_ref().and_then(|app| app.spec.jwks.as_deref());
-    let claims = match read_assertion(assertion.expose(), jwks.unwrap_or_default()) {
+    let Some(jwks) = keys(authority, known).await else {
+        return Ok(false);
+    };
+    let claims = match read_assertion(assertion.expose(), &jwks) {
         Ok(claims) => claims,
         Err(error) => {
             tracing::debug!(%error, client = %known.client.identifier, "an assertion is refused");

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use doorward::authority::credentials::{Doer, clients::retire};
 use doorward::authority::jobs::{clean, retire_ended_clients};
+use doorward::protocol::oauth::{FORM, JWT_BEARER};
 use doorward::store::StoreConfig;
 use serde_json::{Value, json};
 
+use super::client_auth::Key;
 use super::world::{Answered, Browser, VERIFIER, World, field, parameters};
 use crate::support::app::{Reply, TestApp};
 
@@ -43,6 +45,7 @@ on_both_engines! {
     two_who_agree_first_at_once_share_a_row,
     an_app_that_an_operator_retired_stays_so,
     an_app_that_ended_by_itself_and_is_retired_then_stays_out,
+    a_key_that_a_document_names_no_more_proves_nothing_once_the_document_is_over,
 }
 
 async fn start(store: Option<StoreConfig>) -> World {
@@ -303,6 +306,73 @@ async fn a_document_that_vanishes_or_names_the_way_back_no_more_ends_it(
     world.advance(300);
     let reply = authorize(&world, &ada, &url, &documents.url("/other")).await;
     assert!(reply.page(400).contains("cannot be fetched"), "{reply:#?}");
+}
+
+async fn a_key_that_a_document_names_no_more_proves_nothing_once_the_document_is_over(
+    world: World,
+    documents: Documents,
+) {
+    let (key, next) = (Key::new(), Key::new());
+    let says = |key: &Key| {
+        let mut jwk = key.jwk.clone();
+        jwk["kid"] = json!("k1");
+        json!({
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": { "keys": [jwk] },
+        })
+    };
+    let (url, back) = (
+        documents.put("/app.json", &says(&key)),
+        documents.url("/cb"),
+    );
+    let ask = async |key: &Key, jti: &str, form: &[(&str, &str)]| {
+        let now = world.app.authority.clock.now().unix_seconds();
+        let claims = json!({
+            "iss": url, "sub": url, "aud": world.issuer(), "iat": now, "exp": now + 60, "jti": jti,
+        });
+        let assertion = key.sign(&json!({ "alg": "ES256", "kid": "k1" }), &claims);
+        let mut all = vec![
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion.as_str()),
+        ];
+        all.extend(form);
+        let call = world.app.post("/oauth2/token");
+        call.bytes(FORM, super::world::encode(&all)).await
+    };
+    let ada = world.log_in("ada").await;
+    let page = asked(&world, &ada, &url, &back).await;
+    let answer = allow(&world, &ada, &page).await;
+    let code = parameters(answer.location().split_once('?').unwrap().1)["code"].clone();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", back.as_str()),
+        ("code_verifier", VERIFIER),
+    ];
+    let tokens = ask(&key, "a", &form).await.expect(200).body;
+    let mut token = tokens["refresh_token"].as_str().unwrap().to_owned();
+    let refresh = async |key: &Key, jti: &str, token: &str| {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        ask(key, jti, &form).await
+    };
+    let successor = |reply: Reply| {
+        let body = reply.expect(200).body;
+        body["refresh_token"].as_str().unwrap().to_owned()
+    };
+    // The key changes. What was fetched counts for its five minutes, and no longer.
+    documents.put("/app.json", &says(&next));
+    world.advance(299);
+    token = successor(refresh(&key, "b", &token).await);
+    assert_eq!(documents.asked(), 1);
+    world.advance(1);
+    let refused = refresh(&key, "c", &token).await.expect(401);
+    assert_eq!(refused.body["error"], "invalid_client");
+    assert_eq!(documents.asked(), 2);
+    token = successor(refresh(&next, "d", &token).await);
+    // Neither does any key of a document that is gone.
+    documents.gone("/app.json");
+    world.advance(300);
+    refresh(&next, "e", &token).await.expect(401);
 }
 
 async fn two_who_agree_first_at_once_share_a_row(world: World, documents: Documents) {
