@@ -81,6 +81,8 @@ const NO_END: &[(&str, &str)] = &[
     ("account_details", "token_expires_at"),
     // The rotation of keys deletes them, and tells it in the audit log.
     ("signing_keys", "purge_at"),
+    // The same time as the `expires_at` of its token, which is watched.
+    ("refresh_token_details", "idle_expires_at"),
 ];
 
 /// Rows that end at `?1`, one of each table. Ids are `?2`, names `?3`; `?4` is a user, `?5` a
