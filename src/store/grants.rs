@@ -192,7 +192,7 @@ pub fn revoke(
     Ok(changed > 0)
 }
 
-/// Notes that a token was issued from the grant, unless that is known to within [`USE_ACCURACY`].
+/// Notes that a token was issued from the grant, unless that is known to the minute.
 pub fn touch(tx: &mut dyn Tx, grant: &Grant, now: Timestamp) -> Result<(), StoreError> {
     if now < grant.last_used_at.plus(USE_ACCURACY) {
         return Ok(());
