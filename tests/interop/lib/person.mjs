@@ -4,8 +4,10 @@ import http from 'node:http'
 
 // What the person types, by the name of the field.
 const TYPED = { password: 'not needed' }
-// What the person does not press while trying to get in.
+// What the person does not press while trying to get in. Of a path only whole segments count: the random ones of
+// interactions spell "deny" now and then.
 const REFUSALS = /deny|cancel|abort|decline|refuse|reject|logout|sign.?out|switch/i
+const REFUSING_PATH = new RegExp(`/(?:${REFUSALS.source})(?:[/?#]|$)`, 'i')
 
 export class Person {
   #cookies = new Map()
@@ -137,7 +139,7 @@ export class Person {
 // that does not refuse.
 function chooseForm(page, provider) {
   const forms = parseForms(page.body).filter((form) => form.fields.some((field) =>
-    field.type === 'submit' && !REFUSALS.test(`${field.value} ${field.label} ${form.action}`)))
+    field.type === 'submit' && !REFUSALS.test(`${field.value} ${field.label}`) && !REFUSING_PATH.test(form.action)))
   return forms.find((form) => form.action.includes(`/login/${provider}`)) ?? forms[0]
 }
 

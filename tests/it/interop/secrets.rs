@@ -186,7 +186,7 @@ fn nothing_raw_is_left(postgres: Option<String>) {
     let text = String::from_utf8_lossy(&log);
     assert!(text.matches(" answered ").count() >= 5 * FLOWS);
     assert!(
-        text.contains("DEBUG hyper"),
+        text.contains(" hyper_util::"),
         "what libraries say is looked at"
     );
     let mut all = found("the database", &dump(&world, &setup), &needles);
