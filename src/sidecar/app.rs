@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::crypto::digest::sha256;
 use crate::domain::{Position, Revision};
 use crate::policy::{Attributes, BuildError, CustomError, CustomPolicies, PolicyFacts};
-use crate::protocol::authzen::metadata;
+use crate::protocol::authzen::{metadata, metadata_path};
 use crate::replication::consumer::{FollowerConfig, Sink};
 use crate::runtime::config::Environment;
 use crate::runtime::files::{DirectoryLock, FileError, read_text};
@@ -200,6 +200,7 @@ fn shared(config: &Config, state: Arc<State>, bound: &[Bound]) -> Shared {
             .as_ref()
             .map(|credential| sha256(credential.expose().as_bytes())),
         metadata: metadata(&base).into(),
+        metadata_path: metadata_path(&base),
         at_least_wait: config.at_least_wait,
         body_timeout: config.body_timeout,
         listeners: bound.iter().map(ToString::to_string).collect(),

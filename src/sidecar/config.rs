@@ -229,6 +229,9 @@ impl Config {
         config.public_url = reader.optional("public_url");
         if let Some(url) = &mut config.public_url {
             url.truncate(url.trim_end_matches('/').len());
+            if let Some(mistake) = public_url_mistake(url) {
+                reader.mistake("public_url", mistake);
+            }
         }
         config.policies = reader.path("policies");
         config.credential = reader.secret("credential");
@@ -309,6 +312,16 @@ impl Config {
         }
         mistakes
     }
+}
+
+/// The metadata document's identifier has to be `https`, and nothing may follow its path.
+fn public_url_mistake(url: &str) -> Option<String> {
+    let uri = url.parse::<http::Uri>().ok();
+    let right = uri.is_some_and(|uri| {
+        uri.scheme_str() == Some("https") && uri.host().is_some() && uri.query().is_none()
+    });
+    (!right || url.contains('#'))
+        .then(|| format!("`{url}` is not an `https` URL without query and fragment"))
 }
 
 fn cores() -> usize {
@@ -412,6 +425,10 @@ mod tests {
     fn an_unknown_setting_or_a_wrong_value_is_named() {
         for (text, named) in [
             ("colour = 1", "colour"),
+            ("public_url = \"http://pdp.internal\"", "public_url"),
+            ("public_url = \"https://pdp.internal/?a=b\"", "public_url"),
+            ("public_url = \"https://pdp.internal/#a\"", "public_url"),
+            ("public_url = \"pdp.internal\"", "public_url"),
             ("[listen.x]\naddress = \"nowhere\"", "listen.x"),
             ("[listen.x]\nport = 1", "port"),
             ("[listen.x]\n", "address"),

@@ -11,7 +11,7 @@ mod request;
 
 pub use answer::{Answer, ItemError, Reason};
 pub use batch::{Batch, MAX_EVALUATIONS, Semantic, resolve};
-pub use metadata::metadata;
+pub use metadata::{metadata, metadata_path};
 pub use request::{
     Action, Entity, Evaluation, Named, Request, RequestError, Verb, object, organization_in,
     parse_evaluation,

@@ -44,6 +44,7 @@ pub(in crate::sidecar) struct Shared {
     /// SHA-256 of the bearer credential.
     pub(in crate::sidecar) credential: Option<[u8; 32]>,
     pub(in crate::sidecar) metadata: Bytes,
+    pub(in crate::sidecar) metadata_path: String,
     pub(in crate::sidecar) at_least_wait: Duration,
     pub(in crate::sidecar) body_timeout: Duration,
     pub(in crate::sidecar) listeners: Vec<String>,
@@ -215,12 +216,8 @@ impl Door {
     fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Box<Problem>> {
         let allowed = match path {
             "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
-            "/v1/check"
-            | "/.well-known/authzen-configuration"
-            | "/healthz"
-            | "/readyz"
-            | "/metrics"
-            | "/v1/status" => "GET",
+            "/v1/check" | "/healthz" | "/readyz" | "/metrics" | "/v1/status" => "GET",
+            _ if path == self.shared.metadata_path => "GET",
             _ => return Err(Problem::not_found("there is nothing at this path").into()),
         };
         if allowed == "POST" || method != Method::GET {
@@ -231,7 +228,7 @@ impl Door {
             );
         }
         match path {
-            "/.well-known/authzen-configuration" => Ok(reply(JSON, self.shared.metadata.clone())),
+            _ if path == self.shared.metadata_path => Ok(reply(JSON, self.shared.metadata.clone())),
             "/readyz" if self.shared.state.view().position.is_none() => {
                 Err(Problem::unavailable("there is no copy of the facts yet").into())
             }

@@ -269,6 +269,11 @@ async fn another_method_is_405_and_another_path_404() {
     let get = running.get("/access/v1/evaluation").await;
     assert_eq!(get.status, 405);
     assert!(get.head.contains("allow: post"));
+    for path in ["/access/v1/evaluation", "/access/v1/evaluations"] {
+        let put = post(path, "", "{}").replacen("POST", "PUT", 1);
+        assert_eq!(running.raw(&put).await.status, 405, "{path}");
+        assert_eq!(running.get(path).await.status, 405, "{path}");
+    }
     let reply = running.post("/healthz", "{}").await;
     assert_eq!(reply.status, 405);
     assert!(reply.head.contains("allow: get"));
@@ -347,6 +352,67 @@ async fn the_metadata_names_the_configured_public_url() {
             "access_evaluations_endpoint": "https://pdp.internal/access/v1/evaluations",
         })
     );
+}
+
+#[tokio::test]
+async fn the_metadata_of_a_url_with_a_path_stands_between_host_and_path() {
+    let running = Running::with(|config| {
+        config.public_url = Some("https://pdp.internal/t1".to_owned());
+    })
+    .await;
+    let metadata = running
+        .get("/.well-known/authzen-configuration/t1?x=1")
+        .await;
+    assert_eq!(metadata.status, 200);
+    assert!(metadata.head.contains("content-type: application/json"));
+    assert_eq!(
+        metadata.json()["policy_decision_point"],
+        "https://pdp.internal/t1"
+    );
+    // Another decision point's document is not ours to give.
+    let other = running.get("/.well-known/authzen-configuration").await;
+    assert_eq!(other.status, 404);
+    let posted = running.post("/.well-known/authzen-configuration/t1", "{}");
+    assert_eq!(posted.await.status, 405);
+}
+
+#[tokio::test]
+async fn members_in_any_order_and_members_unknown_are_fine() {
+    let running = Running::start().await;
+    let (one, acme) = (user(1), organization(1));
+    let body = format!(
+        r#"{{"x":[1],"context":{{"later":null,"organization":"{acme}"}},"resource":{{"id":"p","y":{{}},"type":"docs:page","properties":null}},
+        "action":{{"z":1,"name":"write"}},"subject":{{"id":"{one}","type":"user"}}}}"#
+    );
+    let reply = running.post("/access/v1/evaluation", &body).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["decision"], true);
+}
+
+#[tokio::test]
+async fn a_missing_or_ill_typed_required_member_is_400_with_a_message_that_names_it() {
+    let running = Running::start().await;
+    for (pointer, named) in [
+        ("/subject", "`subject`"),
+        ("/subject/type", "`subject.type`"),
+        ("/subject/id", "`subject.id`"),
+        ("/action", "`action`"),
+        ("/action/name", "`action.name`"),
+        ("/resource", "`resource`"),
+        ("/resource/type", "`resource.type`"),
+        ("/resource/id", "`resource.id`"),
+    ] {
+        for wrong in [json!(null), json!(7), json!([])] {
+            let mut body = question("acme", 1, "write");
+            *body.pointer_mut(pointer).unwrap() = wrong.clone();
+            for path in ["/access/v1/evaluation", "/access/v1/evaluations"] {
+                let reply = running.post(path, &body.to_string()).await;
+                assert_eq!(reply.status, 400, "{pointer} {wrong} {path}");
+                let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+                assert!(detail.contains(named), "{pointer} {wrong}: {detail}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

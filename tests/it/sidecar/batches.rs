@@ -138,6 +138,33 @@ fn an_items_missing_type_is_filled_from_the_defaults_unless_that_is_switched_off
     }
 }
 
+/// What the official test of default merging sends: it wants the type from the default and the
+/// properties from the item.
+#[test]
+fn an_item_with_an_id_and_properties_takes_the_type_of_the_default_resource() {
+    let mut body = question("acme", 1, "write");
+    body["context"] = json!({});
+    body["resource"] = json!({"type": "docs:page", "properties": {"organization": "globex"}});
+    body["evaluations"] = json!([{"resource": {"id": "9", "properties": {"organization": "acme"}}}, {"resource": {"id": "9"}}]);
+    let world = World::new();
+    let answer = world.ask_batch(&mut world.worker(), &body);
+    // The default's properties are not the second item's.
+    assert_eq!(decisions(&answer), [true, false]);
+    assert_eq!(
+        answer["evaluations"][1]["context"]["reason"]["code"],
+        "organization_missing"
+    );
+}
+
+#[test]
+fn a_short_circuit_on_an_item_that_cannot_be_asked_ends_right_after_it() {
+    let world = World::new();
+    let mut body = batch(Some("deny_on_first_deny"));
+    body["evaluations"][1] = json!({"action": {"name": 7}});
+    let answer = world.ask_batch(&mut world.worker(), &body);
+    assert_eq!(decisions(&answer), [true, false]);
+}
+
 #[test]
 fn an_items_context_replaces_the_default_context_whole() {
     let world = World::new();

@@ -5,6 +5,7 @@ mod answers;
 mod batches;
 mod cache;
 mod changes;
+mod documented;
 mod exposure;
 mod freshness;
 mod policies;
