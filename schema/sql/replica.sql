@@ -88,4 +88,10 @@ CREATE TABLE scope_permissions (
     permission_id BLOB NOT NULL,
     PRIMARY KEY (scope, permission_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX organizations_slug ON organizations(slug);
+CREATE INDEX IF NOT EXISTS organizations_slug ON organizations(slug);
+CREATE INDEX IF NOT EXISTS organization_members_role
+    ON organization_members(organization_id, role_id, user_id);
+CREATE INDEX IF NOT EXISTS organization_members_user
+    ON organization_members(user_id, organization_id);
+CREATE INDEX IF NOT EXISTS organization_member_roles_role
+    ON organization_member_roles(organization_id, role_id, user_id);

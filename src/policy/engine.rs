@@ -223,6 +223,27 @@ impl Engine {
                 .is_some_and(|pattern| pattern.reads_now)
     }
 
+    /// The hand-written policies that can match an action.
+    pub(super) fn matching(&self, action: ActionIndex) -> impl Iterator<Item = &CustomPolicy> {
+        self.patterns
+            .get(self.pattern(action) as usize)
+            .into_iter()
+            .flat_map(|pattern| &pattern.policies)
+            .filter_map(|index| self.custom.policies().get(*index as usize))
+    }
+
+    /// The actions of a resource type, in no order.
+    pub(super) fn lookup_of(
+        &self,
+        resource_type: &str,
+    ) -> impl Iterator<Item = (&str, ActionIndex)> {
+        self.lookup
+            .get(resource_type)
+            .into_iter()
+            .flatten()
+            .map(|(name, index)| (name.as_ref(), ActionIndex(*index)))
+    }
+
     pub(super) fn pattern(&self, action: ActionIndex) -> u32 {
         self.columns.get(action.place()).copied().unwrap_or(0)
     }

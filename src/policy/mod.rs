@@ -31,10 +31,12 @@ pub mod evaluate;
 pub mod explain;
 pub mod export;
 mod memo;
+pub mod plan;
 pub mod platform;
 pub mod role_sets;
 pub mod schema;
 pub mod scopes;
+pub mod search;
 
 #[cfg(test)]
 mod differential;
@@ -48,5 +50,7 @@ pub use engine::{ActionIndex, Engine, Verdict};
 pub use evaluate::{Evaluation, Fault, Question, Resource};
 pub use explain::{Cause, Explanation, PolicyNote};
 pub use export::{Export, ExportedMember, ExportedResource};
+pub use plan::{Condition, Plan, Residual};
 pub use role_sets::{RoleSetId, RoleSets};
 pub use scopes::ScopeMap;
+pub use search::Candidates;

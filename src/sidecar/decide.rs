@@ -178,6 +178,16 @@ impl Worker {
             })
     }
 
+    /// As [`Self::read`], and says from which of the copy's files.
+    pub(super) fn read_numbered<T>(
+        &mut self,
+        state: &State,
+        query: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError>,
+    ) -> Result<(u64, T), ReplicaError> {
+        let Self { reader, counts, .. } = self;
+        read(state, reader, counts, query)
+    }
+
     /// Reads the copy through this thread's reader.
     pub(super) fn read<T>(
         &mut self,
@@ -223,7 +233,7 @@ fn read<T>(
     outcome.map(|found| (copy.number, found))
 }
 
-const fn standing(state: UserState) -> Standing {
+pub(super) const fn standing(state: UserState) -> Standing {
     match state {
         UserState::Active => Standing::Member,
         UserState::Suspended => Standing::Suspended,
@@ -250,17 +260,7 @@ pub fn understand<'a>(
     worker: &mut Worker,
     request: &Request<'a>,
 ) -> Result<Result<Check<'a>, Why>, RequestError> {
-    let named = Named {
-        context: match request.context {
-            Some(context) => organization_in(context, "context.organization")?,
-            None => None,
-        },
-        resource: match request.resource.properties {
-            Some(properties) => organization_in(properties, "resource.properties.organization")?,
-            None => None,
-        },
-    };
-    let organization = match organization(state, worker, &named)? {
+    let organization = match organization(state, worker, &named(request)?)? {
         Ok(organization) => organization,
         Err(why) => return Ok(Err(why)),
     };
@@ -270,19 +270,48 @@ pub fn understand<'a>(
     let Ok(user) = UserId::from_str(request.subject.id) else {
         return Ok(Err(Why::SubjectId));
     };
-    Ok(Ok(Check {
+    Ok(Ok(check(state, request, user, organization)))
+}
+
+/// The organizations that a request names.
+pub(super) fn named<'a>(request: &Request<'a>) -> Result<Named<'a>, RequestError> {
+    Ok(Named {
+        context: match request.context {
+            Some(context) => organization_in(context, "context.organization")?,
+            None => None,
+        },
+        resource: match request.resource.properties {
+            Some(properties) => organization_in(properties, "resource.properties.organization")?,
+            None => None,
+        },
+    })
+}
+
+/// A request about a user in an organization, in our own words.
+pub(super) fn check<'a>(
+    state: &State,
+    request: &Request<'a>,
+    user: UserId,
+    organization: OrganizationId,
+) -> Check<'a> {
+    Check {
         user,
         organization,
         resource_type: state.mapping.resource_type(request.resource.kind),
         action: state.mapping.action(request.action.name),
         resource_id: request.resource.id,
-        properties: Properties {
-            subject: request.subject.properties,
-            action: request.action.properties,
-            resource: request.resource.properties,
-            context: request.context,
-        },
-    }))
+        properties: properties(request),
+    }
+}
+
+/// What hand-written policies may read of a request.
+pub(super) const fn properties<'a>(request: &Request<'a>) -> Properties<'a> {
+    Properties {
+        subject: request.subject.properties,
+        action: request.action.properties,
+        resource: request.resource.properties,
+        context: request.context,
+    }
 }
 
 /// The one organization that is named.
@@ -339,7 +368,7 @@ fn resolve(
     })
 }
 
-fn unreadable(state: &State, error: &ReplicaError) -> Why {
+pub(super) fn unreadable(state: &State, error: &ReplicaError) -> Why {
     if state.copy().is_none() {
         return Why::NoCopy;
     }
@@ -392,7 +421,7 @@ pub fn decide(
     }
 }
 
-const fn barred(standing: Standing) -> Option<Why> {
+pub(super) const fn barred(standing: Standing) -> Option<Why> {
     match standing {
         Standing::Member => None,
         Standing::Stranger => Some(Why::NotMember),
@@ -461,13 +490,6 @@ fn with_question<T>(
     held: &Held,
     ask: impl FnOnce(&Question<'_>) -> T,
 ) -> Result<T, RequestError> {
-    let map = |raw: Option<&RawValue>| -> Result<Option<Map<String, Value>>, RequestError> {
-        raw.map(object).transpose()
-    };
-    let subject = map(check.properties.subject)?;
-    let action_properties = map(check.properties.action)?;
-    let resource = map(check.properties.resource)?;
-    let context = map(check.properties.context)?;
     let interned;
     let roles: &[RoleId] = match held {
         Held::Interned(set) => {
@@ -476,22 +498,54 @@ fn with_question<T>(
         }
         Held::Loose(roles) => roles,
     };
-    Ok(ask(&Question {
-        organization: check.organization,
-        user: check.user,
-        roles,
-        action,
-        resource: Resource {
-            resource_type: &check.resource_type,
-            id: check.resource_id,
-            organization: None,
-            properties: resource.as_ref(),
-        },
-        subject_properties: subject.as_ref(),
-        action_properties: action_properties.as_ref(),
-        context: context.as_ref(),
-        now: Some(state.clock().now()),
-    }))
+    let read = ReadProperties::of(&check.properties)?;
+    Ok(ask(&read.question(state, check, action, roles)))
+}
+
+/// Properties that were read, for a question or for many that share them.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct ReadProperties {
+    subject: Option<Map<String, Value>>,
+    action: Option<Map<String, Value>>,
+    resource: Option<Map<String, Value>>,
+    context: Option<Map<String, Value>>,
+}
+
+impl ReadProperties {
+    pub(super) fn of(properties: &Properties<'_>) -> Result<Self, RequestError> {
+        let map = |raw: Option<&RawValue>| raw.map(object).transpose();
+        Ok(Self {
+            subject: map(properties.subject)?,
+            action: map(properties.action)?,
+            resource: map(properties.resource)?,
+            context: map(properties.context)?,
+        })
+    }
+
+    pub(super) fn question<'a>(
+        &'a self,
+        state: &State,
+        check: &'a Check<'_>,
+        action: ActionIndex,
+        roles: &'a [RoleId],
+    ) -> Question<'a> {
+        Question {
+            organization: check.organization,
+            user: check.user,
+            roles,
+            action,
+            resource: Resource {
+                resource_type: &check.resource_type,
+                id: check.resource_id,
+                organization: None,
+                properties: self.resource.as_ref(),
+            },
+            subject_properties: self.subject.as_ref(),
+            action_properties: self.action.as_ref(),
+            context: self.context.as_ref(),
+            now: Some(state.clock().now()),
+        }
+    }
 }
 
 /// Says why a check comes out as it does, as JSON: roles that grant it, or the nearest miss.

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod http;
 pub mod recent;
 pub mod refusal;
+pub mod search;
 pub mod tokens;
 pub mod validate;
 pub mod view;

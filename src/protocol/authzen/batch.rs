@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
     ///
     /// [`RequestError`], HTTP 400: also for an unknown semantic. A bad item spoils itself only.
     pub fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
-        let document = request::document(request::text(body)?, true)?;
+        let document = request::document(request::text(body)?, request::Form::Batch)?;
         let semantic = document.options.map_or(Ok(Semantic::default()), semantic)?;
         let (defaults, items) = (document.request, document.items.unwrap_or_default());
         let shared = unread_bytes(&defaults);
@@ -91,9 +91,9 @@ impl<'a> Batch<'a> {
 
     /// The items in order, each on its own: one that cannot be read does not spoil the others.
     pub fn items(&self) -> impl Iterator<Item = Result<Evaluation<'a>, RequestError>> {
-        self.items
-            .iter()
-            .map(|raw| request::document(raw.get(), false).map(|document| document.request))
+        self.items.iter().map(|raw| {
+            request::document(raw.get(), request::Form::Single).map(|document| document.request)
+        })
     }
 }
 

@@ -23,11 +23,17 @@ pub fn metadata(base: &str) -> Vec<u8> {
         policy_decision_point: &'a str,
         access_evaluation_endpoint: String,
         access_evaluations_endpoint: String,
+        search_subject_endpoint: String,
+        search_resource_endpoint: String,
+        search_action_endpoint: String,
     }
     serde_json::to_vec(&Metadata {
         policy_decision_point: base,
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
+        search_subject_endpoint: format!("{base}/access/v1/search/subject"),
+        search_resource_endpoint: format!("{base}/access/v1/search/resource"),
+        search_action_endpoint: format!("{base}/access/v1/search/action"),
     })
     .unwrap_or_default()
 }

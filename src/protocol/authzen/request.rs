@@ -133,7 +133,7 @@ impl Evaluation<'_> {
 ///
 /// [`RequestError`]: every one is HTTP 400. Missing members are told by [`Evaluation::complete`].
 pub fn parse_evaluation(body: &[u8]) -> Result<Evaluation<'_>, RequestError> {
-    document(text(body)?, false).map(|document| document.request)
+    document(text(body)?, Form::Single).map(|document| document.request)
 }
 
 /// The body as text; an empty one is told apart.
@@ -145,18 +145,30 @@ pub(super) fn text(body: &[u8]) -> Result<&str, RequestError> {
     Ok(text)
 }
 
-/// What either endpoint takes.
+/// What an endpoint takes.
 #[derive(Debug, Default)]
 pub(super) struct Document<'a> {
     pub(super) request: Evaluation<'a>,
     pub(super) items: Option<Vec<&'a RawValue>>,
     pub(super) options: Option<&'a RawValue>,
+    pub(super) page: Option<&'a RawValue>,
 }
 
-/// Parses a request; `evaluations` and `options` are read only where they mean something.
-pub(super) fn document(text: &str, batch: bool) -> Result<Document<'_>, RequestError> {
+/// Which members beside the question mean something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// None.
+    Single,
+    /// `evaluations` and `options`.
+    Batch,
+    /// `page`.
+    Search,
+}
+
+/// Parses a request of a form.
+pub(super) fn document(text: &str, form: Form) -> Result<Document<'_>, RequestError> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let document = DocumentSeed { batch }.deserialize(&mut json)?;
+    let document = DocumentSeed(form).deserialize(&mut json)?;
     json.end()?;
     if document
         .items
@@ -214,6 +226,7 @@ enum Key {
     Context,
     Evaluations,
     Options,
+    Page,
     Type,
     Id,
     Name,
@@ -247,6 +260,7 @@ impl Visitor<'_> for KeySeed {
             "context" => Key::Context,
             "evaluations" => Key::Evaluations,
             "options" => Key::Options,
+            "page" => Key::Page,
             "type" => Key::Type,
             "id" => Key::Id,
             "name" => Key::Name,
@@ -454,9 +468,7 @@ impl<'de> Visitor<'de> for ItemsSeed {
     }
 }
 
-struct DocumentSeed {
-    batch: bool,
-}
+struct DocumentSeed(Form);
 
 impl<'de> DeserializeSeed<'de> for DocumentSeed {
     type Value = Document<'de>;
@@ -475,7 +487,7 @@ impl<'de> Visitor<'de> for DocumentSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut subject, mut action, mut resource, mut context) = (None, None, None, None);
-        let (mut items, mut options) = (None, None);
+        let (mut items, mut options, mut page) = (None, None, None);
         while let Some(key) = map.next_key_seed(KeySeed)? {
             match key {
                 Key::Subject => {
@@ -494,15 +506,18 @@ impl<'de> Visitor<'de> for DocumentSeed {
                         "context",
                     )?;
                 }
-                Key::Evaluations if self.batch => {
+                Key::Evaluations if self.0 == Form::Batch => {
                     once(&mut items, map.next_value_seed(ItemsSeed)?, "evaluations")?;
                 }
-                Key::Options if self.batch => {
+                Key::Options if self.0 == Form::Batch => {
                     once(
                         &mut options,
                         map.next_value_seed(RawSeed("options"))?,
                         "options",
                     )?;
+                }
+                Key::Page if self.0 == Form::Search => {
+                    once(&mut page, map.next_value_seed(RawSeed("page"))?, "page")?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -518,6 +533,7 @@ impl<'de> Visitor<'de> for DocumentSeed {
             },
             items: items.flatten(),
             options: options.flatten(),
+            page: page.flatten(),
         })
     }
 }

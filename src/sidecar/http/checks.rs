@@ -28,6 +28,16 @@ pub struct Terms {
     pub explain: bool,
 }
 
+impl Terms {
+    /// Why nothing may be allowed by facts of this freshness, if so.
+    pub(super) fn bars(&self, freshness: Freshness) -> Option<Why> {
+        let too_old = self
+            .max_staleness
+            .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
+        self.unreached.or(too_old.then_some(Why::Stale))
+    }
+}
+
 /// One load of everything that answers of a request share.
 struct Asking<'s> {
     state: &'s State,
@@ -44,14 +54,11 @@ impl<'s> Asking<'s> {
             revision: view.revision(),
             staleness,
         };
-        let too_old = terms
-            .max_staleness
-            .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
         Self {
             state,
             view,
             freshness,
-            barred: terms.unreached.or(too_old.then_some(Why::Stale)),
+            barred: terms.bars(freshness),
             explain: terms.explain,
         }
     }
@@ -136,7 +143,7 @@ impl<'s> Asking<'s> {
 }
 
 /// How often a question is asked when policies change under it.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 
 /// Asks with the newest view, and again while policies change under the question: facts of one
 /// revision are never put to policies of another.

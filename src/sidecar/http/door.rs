@@ -14,13 +14,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use subtle::ConstantTimeEq;
 
 use crate::crypto::digest::sha256;
-use crate::protocol::authzen::RequestError;
+use crate::protocol::authzen::{RequestError, Target};
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::runtime::limits;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
 use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
+use crate::sidecar::http::searches;
 use crate::sidecar::view::State;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -98,6 +99,9 @@ impl Door {
                     (&Method::POST, "/v1/explain") => {
                         self.ask(worker, &head, body, Kind::Explain).await
                     }
+                    (&Method::POST, path) if let Some(target) = target(path) => {
+                        Box::pin(self.search(worker, &head, body, target)).await
+                    }
                     (&Method::GET, "/v1/check") => {
                         let query = parts.uri.query().unwrap_or_default();
                         self.check(worker, &head, query).await
@@ -133,9 +137,7 @@ impl Door {
         if explain {
             self.admit_insider(head)?;
         }
-        if !head.is_json() {
-            return Err(Problem::malformed("send `Content-Type: application/json`").into());
-        }
+        head.expect_json()?;
         let terms = self
             .terms(
                 head.at_least.map(HeaderValue::as_bytes),
@@ -152,6 +154,30 @@ impl Door {
             checks::evaluation(state, &mut worker, &terms, &body)
         };
         Ok(json(answered.map_err(|error| bad_request(&error))?))
+    }
+
+    async fn search(
+        &self,
+        worker: &Mutex<Worker>,
+        head: &Head<'_>,
+        body: Incoming,
+        target: Target,
+    ) -> Result<Reply, Box<Problem>> {
+        self.admit_insider(head)?;
+        head.expect_json()?;
+        let terms = self
+            .terms(
+                head.at_least.map(HeaderValue::as_bytes),
+                head.max_staleness.map(HeaderValue::as_bytes),
+                false,
+            )
+            .await?;
+        let body = body::read(body, limits::BODY_BYTES, self.shared.body_timeout).await?;
+        let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = searches::search(&self.shared.state, &mut worker, &terms, target, &body);
+        Ok(json(
+            answered.map_err(|error| Box::<Problem>::from(&error))?,
+        ))
     }
 
     async fn check(
@@ -218,6 +244,7 @@ impl Door {
             "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
             "/v1/check" | "/healthz" | "/readyz" | "/metrics" | "/v1/status" => "GET",
             _ if path == self.shared.metadata_path => "GET",
+            _ if target(path).is_some() => "POST",
             _ => return Err(Problem::not_found("there is nothing at this path").into()),
         };
         if allowed == "POST" || method != Method::GET {
@@ -312,6 +339,17 @@ impl Door {
                 .into()),
         }
     }
+}
+
+/// What is searched for at a path.
+fn target(path: &str) -> Option<Target> {
+    Some(match path {
+        "/access/v1/search/subject" => Target::Subject,
+        "/access/v1/search/resource" => Target::Resource,
+        "/access/v1/search/action" => Target::Action,
+        "/v1/plan" => Target::Plan,
+        _ => return None,
+    })
 }
 
 fn bad_request(error: &RequestError) -> Box<Problem> {

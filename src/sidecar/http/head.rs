@@ -62,6 +62,15 @@ impl<'h> Head<'h> {
             .eq_ignore_ascii_case(b"application/json")
     }
 
+    /// Refuses a body that says that it is something else.
+    pub(super) fn expect_json(&self) -> Result<(), Box<Problem>> {
+        if self.is_json() {
+            Ok(())
+        } else {
+            Err(Problem::malformed("send `Content-Type: application/json`").into())
+        }
+    }
+
     /// The name in `Host`, without its port, in lower case.
     pub(super) fn host_name(&self) -> Option<String> {
         self.host?.to_str().ok().map(name)

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /access/v1/evaluation`, `POST /access/v1/evaluations`, `GET /v1/check` | everybody on loopback and the Unix socket; TCP from other hosts with the credential |
 //! | `GET /.well-known/authzen-configuration`, `GET /healthz`, `GET /readyz` | everybody |
-//! | `POST /v1/explain`, `Doorward-Explain: true`, `GET /v1/status` | the Unix socket, or the credential |
+//! | `POST /access/v1/search/…`, `POST /v1/plan`, `POST /v1/explain`, `Doorward-Explain: true`, `GET /v1/status` | the Unix socket, or the credential |
 //! | `GET /metrics` | as status, or everybody where the listener says `metrics = true` |
 //!
 //! Over TCP the `Host` must be a loopback name or a configured one, so that no web page can reach a
@@ -18,8 +18,10 @@ mod checks;
 mod door;
 mod head;
 mod pages;
+mod searches;
 mod workers;
 
 pub use checks::{Terms, evaluation, evaluations};
 pub(super) use door::{Door, Shared, Transport};
+pub use searches::{SearchError, search};
 pub(super) use workers::{Workers, accept};

@@ -12,6 +12,7 @@ mod error;
 mod meta;
 mod reader;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -20,4 +21,5 @@ pub use apply::{Advance, Applied, BeforeCommit, NewEpoch, Uncommitted};
 pub use error::ReplicaError;
 pub use meta::ReplicaPosition;
 pub use reader::{MemberFacts, PolicyRows, ReplicaReader, SigningKeyRow, StateRow};
+pub use search::{MembershipRow, Page};
 pub use writer::{Builder, Replica};

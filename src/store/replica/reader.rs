@@ -31,7 +31,7 @@ WHERE m.organization_id = ?1 AND m.user_id = ?2";
 /// A read-only connection to a copy; one per thread.
 #[derive(Debug)]
 pub struct ReplicaReader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// What a member is: everything a decision asks of them.
@@ -146,30 +146,7 @@ impl ReplicaReader {
         organization: OrganizationId,
         user: UserId,
     ) -> Result<Option<MemberFacts>, ReplicaError> {
-        let mut statement = self.connection.prepare_cached(MEMBER)?;
-        let mut rows =
-            statement.query((organization.as_uuid().as_bytes(), user.as_uuid().as_bytes()))?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        let mut facts = MemberFacts {
-            roles: vec![RoleId::from_uuid(id(row, 0)?)],
-            state: match row.get_ref(1)?.as_str_or_null()? {
-                None => UserState::Active,
-                Some(text) => UserState::parse(text)
-                    .ok_or_else(|| ReplicaError::Corrupt(format!("user state `{text}`")))?,
-            },
-            token_epoch: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
-            revision: Revision::new(
-                u64::try_from(row.get::<_, i64>(4)?)
-                    .map_err(|_| ReplicaError::Corrupt("a negative revision".to_owned()))?,
-            ),
-        };
-        further(&mut facts.roles, row)?;
-        while let Some(row) = rows.next()? {
-            further(&mut facts.roles, row)?;
-        }
-        Ok(Some(facts))
+        member(&self.connection, organization, user)
     }
 
     /// An organization by its slug.
@@ -254,26 +231,6 @@ impl ReplicaReader {
         )
     }
 
-    /// An organization's members in order of id, after `after`, at most `limit`: for searches.
-    pub fn members_of(
-        &mut self,
-        organization: OrganizationId,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Result<Vec<UserId>, ReplicaError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT user_id FROM organization_members \
-             WHERE organization_id = ?1 AND user_id > ?2 ORDER BY user_id LIMIT ?3",
-        )?;
-        let after = after.map_or_else(Vec::new, |user| user.as_uuid().as_bytes().to_vec());
-        let mut rows = statement.query((organization.as_uuid().as_bytes(), after, limit))?;
-        let mut users = Vec::new();
-        while let Some(row) = rows.next()? {
-            users.push(UserId::from_uuid(id(row, 0)?));
-        }
-        Ok(users)
-    }
-
     fn exists(&self, sql: &str, id: Uuid) -> Result<bool, ReplicaError> {
         Ok(self
             .connection
@@ -341,6 +298,38 @@ pub(super) fn policy_rows(connection: &Connection) -> Result<PolicyRows, Replica
     })
 }
 
+/// A member's facts; `None` when the user is no member. One statement.
+pub(super) fn member(
+    connection: &Connection,
+    organization: OrganizationId,
+    user: UserId,
+) -> Result<Option<MemberFacts>, ReplicaError> {
+    let mut statement = connection.prepare_cached(MEMBER)?;
+    let mut rows =
+        statement.query((organization.as_uuid().as_bytes(), user.as_uuid().as_bytes()))?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let mut facts = MemberFacts {
+        roles: vec![RoleId::from_uuid(id(row, 0)?)],
+        state: match row.get_ref(1)?.as_str_or_null()? {
+            None => UserState::Active,
+            Some(text) => UserState::parse(text)
+                .ok_or_else(|| ReplicaError::Corrupt(format!("user state `{text}`")))?,
+        },
+        token_epoch: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+        revision: Revision::new(
+            u64::try_from(row.get::<_, i64>(4)?)
+                .map_err(|_| ReplicaError::Corrupt("a negative revision".to_owned()))?,
+        ),
+    };
+    further(&mut facts.roles, row)?;
+    while let Some(row) = rows.next()? {
+        further(&mut facts.roles, row)?;
+    }
+    Ok(Some(facts))
+}
+
 fn further(roles: &mut Vec<RoleId>, row: &Row<'_>) -> Result<(), ReplicaError> {
     if let Some(bytes) = row.get_ref(3)?.as_blob_or_null()? {
         let role = RoleId::from_uuid(uuid(bytes)?);
@@ -375,7 +364,7 @@ fn uuid(bytes: &[u8]) -> Result<Uuid, ReplicaError> {
     Uuid::from_slice(bytes).map_err(|_| ReplicaError::Corrupt("an id of another length".to_owned()))
 }
 
-fn id(row: &Row<'_>, index: usize) -> Result<Uuid, ReplicaError> {
+pub(super) fn id(row: &Row<'_>, index: usize) -> Result<Uuid, ReplicaError> {
     uuid(row.get_ref(index)?.as_blob()?)
 }
 

@@ -350,6 +350,9 @@ async fn the_metadata_names_the_configured_public_url() {
             "policy_decision_point": "https://pdp.internal",
             "access_evaluation_endpoint": "https://pdp.internal/access/v1/evaluation",
             "access_evaluations_endpoint": "https://pdp.internal/access/v1/evaluations",
+            "search_subject_endpoint": "https://pdp.internal/access/v1/search/subject",
+            "search_resource_endpoint": "https://pdp.internal/access/v1/search/resource",
+            "search_action_endpoint": "https://pdp.internal/access/v1/search/action",
         })
     );
 }

@@ -9,6 +9,7 @@ mod documented;
 mod exposure;
 mod freshness;
 mod policies;
+mod searches;
 mod token_races;
 mod token_world;
 mod tokens;

@@ -1,0 +1,290 @@
+//! Searches: candidates by the copy's indexes, each put to the same decision as a check.
+//!
+//! A page costs at most [`EXAMINED`] candidates, whatever it finds: where hand-written policies let
+//! few of many pass, it ends early and the next one goes on. Its rows are of one revision, and are
+//! never put to policies of another.
+
+use crate::domain::{OrganizationId, Revision, UserId};
+use crate::policy::{ActionIndex, Candidates, Plan, Verdict};
+use crate::protocol::authzen::RequestError;
+use crate::sidecar::decide::{
+    Check, Outcome, ReadProperties, Worker, barred, decide, standing, unreadable,
+};
+use crate::sidecar::view::{AsOf, State, View};
+use crate::sidecar::why::Why;
+use crate::store::replica::{MemberFacts, MembershipRow, Page};
+
+/// The most members or memberships that one page looks at.
+pub const EXAMINED: usize = 1000;
+
+/// The most policies that one page evaluates where hand-written ones have a say.
+const EVALUATED: usize = 20_000;
+
+/// What a page found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found<T, K> {
+    /// What the facts were of.
+    pub(super) revision: Revision,
+    pub(super) rows: Vec<T>,
+    /// After what to go on; `None` at the end.
+    pub(super) next: Option<K>,
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Nothing is found, for this reason.
+    Nothing(Why),
+    /// The request is refused.
+    Refused(RequestError),
+    /// Hand-written policies decide by the resource, and no resources are known here.
+    PerResource,
+}
+
+impl From<RequestError> for Stopped {
+    fn from(error: RequestError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Why> for Stopped {
+    fn from(why: Why) -> Self {
+        Self::Nothing(why)
+    }
+}
+
+/// One search, on one view.
+pub(super) struct Searching<'s> {
+    pub(super) state: &'s State,
+    pub(super) view: &'s View,
+    /// The properties of the question, read.
+    pub(super) read: &'s ReadProperties,
+}
+
+impl Searching<'_> {
+    fn action(&self, check: &Check<'_>) -> Result<ActionIndex, Stopped> {
+        let found = self.view.engine.action(&check.resource_type, check.action);
+        Ok(found.ok_or(match self.view.position {
+            Some(_) => Why::PermissionUnknown,
+            None => Why::NoCopy,
+        })?)
+    }
+
+    /// Whether facts that were read go with the view's policies.
+    fn fits(&self, worker: &mut Worker, copy: u64, revision: Revision) -> Result<(), Stopped> {
+        if self.state.goes_with(self.view, AsOf { copy, revision }) {
+            return Ok(());
+        }
+        worker.overtaken = true;
+        Err(Why::Overtaken.into())
+    }
+
+    /// As a check would decide, of facts already read.
+    fn allows(&self, check: &Check<'_>, action: ActionIndex, facts: &MemberFacts) -> bool {
+        if barred(standing(facts.state)).is_some() {
+            return false;
+        }
+        let engine = &self.view.engine;
+        let verdict = engine
+            .sets()
+            .intern(&facts.roles)
+            .map_or(Verdict::Depends, |set| engine.decide(set, action));
+        match verdict {
+            Verdict::Allow => true,
+            Verdict::Deny => false,
+            Verdict::Depends => {
+                let question = self.read.question(self.state, check, action, &facts.roles);
+                engine.evaluate(&question).decision.is_allow()
+            }
+        }
+    }
+
+    /// How many candidates a page looks at to find `limit`.
+    fn budget(&self, action: ActionIndex, limit: usize) -> usize {
+        match self.view.engine.policies_on(action) {
+            0 => limit.min(EXAMINED),
+            policies => (EVALUATED / (policies + 1)).clamp(1, EXAMINED),
+        }
+    }
+
+    /// Users who may do what `check` asks, in order of id, after `after`. Its user counts for
+    /// nothing.
+    pub(super) fn subjects(
+        &self,
+        worker: &mut Worker,
+        check: &Check<'_>,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Found<UserId, UserId>, Stopped> {
+        let action = self.action(check)?;
+        let roles = match self.view.engine.candidates(action) {
+            Candidates::Holders(roles) => Some(roles),
+            Candidates::Members => None,
+        };
+        let budget = self.budget(action, limit);
+        let (copy, page) = worker
+            .read_numbered(self.state, |reader| {
+                reader.page_of_members(check.organization, roles.as_deref(), after, budget)
+            })
+            .map_err(|error| unreadable(self.state, &error))?;
+        self.fits(worker, copy, page.revision)?;
+        let found = |(user, facts): (UserId, MemberFacts)| {
+            let check = Check {
+                user,
+                ..check.clone()
+            };
+            (user, self.allows(&check, action, &facts).then_some(user))
+        };
+        Ok(sift(page, limit, found))
+    }
+
+    /// Organizations of the check's user for which `judge` finds something, in order of id. The
+    /// one named, or all.
+    fn memberships<T>(
+        &self,
+        worker: &mut Worker,
+        (user, only): (UserId, Option<OrganizationId>),
+        after: Option<OrganizationId>,
+        limit: usize,
+        mut judge: impl FnMut(&MembershipRow) -> Option<T>,
+    ) -> Result<Found<T, OrganizationId>, Stopped> {
+        let (copy, page) = worker
+            .read_numbered(self.state, |reader| match only {
+                Some(organization) => reader.page_of_one_membership(user, organization),
+                None => reader.page_of_memberships(user, after, limit.min(EXAMINED)),
+            })
+            .map_err(|error| unreadable(self.state, &error))?;
+        self.fits(worker, copy, page.revision)?;
+        Ok(sift(page, limit, |row| {
+            let barred = barred(standing(row.facts.state)).is_some();
+            let found = if barred { None } else { judge(&row) };
+            (row.organization, found)
+        }))
+    }
+
+    /// Organizations in which the check's user may do what it asks to every resource of the type.
+    /// The check's organization counts for nothing.
+    pub(super) fn resources(
+        &self,
+        worker: &mut Worker,
+        check: &Check<'_>,
+        only: Option<OrganizationId>,
+        after: Option<OrganizationId>,
+        limit: usize,
+    ) -> Result<Found<OrganizationId, OrganizationId>, Stopped> {
+        let action = self.action(check)?;
+        if self.view.engine.depends(action) {
+            return Err(Stopped::PerResource);
+        }
+        self.memberships(worker, (check.user, only), after, limit, |row| {
+            let check = Check {
+                organization: row.organization,
+                ..check.clone()
+            };
+            self.allows(&check, action, &row.facts)
+                .then_some(row.organization)
+        })
+    }
+
+    /// As [`Self::resources`], with what is left to ask of each resource.
+    pub(super) fn plans(
+        &self,
+        worker: &mut Worker,
+        check: &Check<'_>,
+        only: Option<OrganizationId>,
+        after: Option<OrganizationId>,
+        limit: usize,
+    ) -> Result<Found<(MembershipRow, Plan), OrganizationId>, Stopped> {
+        let action = self.action(check)?;
+        let engine = &self.view.engine;
+        self.memberships(
+            worker,
+            (check.user, only),
+            after,
+            limit,
+            |row| match engine.plan(row.organization, check.user, &row.facts.roles, action) {
+                Plan::Never => None,
+                plan => Some((row.clone(), plan)),
+            },
+        )
+    }
+
+    /// Actions that the check's user may do to its resource, in order of name, after `after`.
+    pub(super) fn actions(
+        &self,
+        worker: &mut Worker,
+        check: &Check<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Found<String, String>, Stopped> {
+        let names: Vec<&str> = self
+            .view
+            .engine
+            .actions_on(&check.resource_type)
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| after.is_none_or(|after| *name > after))
+            .collect();
+        if names.is_empty() && self.view.position.is_none() {
+            return Err(Why::NoCopy.into());
+        }
+        let mut found = Found {
+            revision: self.view.revision(),
+            rows: Vec::new(),
+            next: None,
+        };
+        for (place, name) in names.iter().enumerate() {
+            if found.rows.len() == limit || place == EXAMINED {
+                found.next = names
+                    .get(place.saturating_sub(1))
+                    .map(|&name| name.to_owned());
+                break;
+            }
+            let check = Check {
+                action: name,
+                ..check.clone()
+            };
+            let outcome = decide(self.state, self.view, worker, &check)?;
+            if unsure(outcome) {
+                return Err(outcome.why.into());
+            }
+            if outcome.decision.is_allow() {
+                found.rows.push((*name).to_owned());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a denial says nothing of who may do what.
+fn unsure(outcome: Outcome) -> bool {
+    matches!(
+        outcome.why,
+        Why::Overtaken | Why::NoCopy | Why::CopyUnreadable
+    )
+}
+
+/// Keeps what `judge` finds of a page's rows, until there are `limit`.
+fn sift<R, T, K: Copy>(
+    page: Page<R, K>,
+    limit: usize,
+    mut judge: impl FnMut(R) -> (K, Option<T>),
+) -> Found<T, K> {
+    let mut found = Found {
+        revision: page.revision,
+        rows: Vec::new(),
+        next: page.next,
+    };
+    let mut rows = page.rows.into_iter();
+    while let Some(row) = rows.next() {
+        let (key, kept) = judge(row);
+        found.rows.extend(kept);
+        if found.rows.len() == limit {
+            if rows.len() > 0 {
+                found.next = Some(key);
+            }
+            break;
+        }
+    }
+    found
+}
