@@ -4,6 +4,7 @@ pub mod authzen;
 pub mod clients;
 pub mod credentials;
 pub mod feed;
+pub mod forward_auth;
 pub mod forwarded;
 pub mod host;
 pub mod invitations;
