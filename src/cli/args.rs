@@ -14,6 +14,7 @@ use super::org::OrgArgs;
 use super::policy::PolicyArgs;
 use super::profile::ConnectionArgs;
 use super::provider::ProviderArgs;
+use super::routes::RoutesArgs;
 use super::status::StatusArgs;
 use super::user::UserArgs;
 
@@ -55,6 +56,7 @@ pub(super) enum Command {
     Status(StatusArgs),
     Manifest(ManifestArgs),
     Policy(PolicyArgs),
+    Routes(RoutesArgs),
     Org(OrgArgs),
     Member(MemberArgs),
     Invite(InviteArgs),

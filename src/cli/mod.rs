@@ -21,6 +21,7 @@ pub mod output;
 mod policy;
 mod profile;
 mod provider;
+mod routes;
 mod run;
 mod session;
 mod status;

@@ -21,8 +21,10 @@ use crate::sidecar::config::{Config, Listener};
 use crate::sidecar::counts::Counts;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::follow::{self, FollowError};
+use crate::sidecar::forward_auth::ForwardAuth;
 use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
 use crate::sidecar::recent::Decided;
+use crate::sidecar::routes::{self, RoutesError};
 use crate::sidecar::validate::{Validated, Validating};
 use crate::sidecar::view::{AdoptError, State};
 use crate::store::replica::{Applied, ReplicaError, ReplicaReader, Uncommitted};
@@ -48,6 +50,14 @@ pub enum StartError {
     /// The policies are wrong.
     #[error("the policies are refused")]
     Policies(#[from] CustomError),
+    /// The routes are wrong.
+    #[error(transparent)]
+    Routes(#[from] RoutesError),
+    /// Routes ask for tokens, and nobody said whose.
+    #[error(
+        "the routes let people in by token: `tokens.issuer` and `tokens.audiences` must be set"
+    )]
+    TokenRules,
     /// The policies do not compile.
     #[error("the policies do not compile")]
     Build(#[from] BuildError),
@@ -91,6 +101,7 @@ impl Sidecar {
         if let Some(mistake) = config.exposure_mistakes().into_iter().next() {
             return Err(StartError::Exposed(mistake));
         }
+        let forward_auth = forward_auth(config)?;
         let directory = match &follow {
             Some(follower) => hold(&follower.data_dir)?,
             None => None,
@@ -123,7 +134,7 @@ impl Sidecar {
             follow::start(tasks, follower, clock, entropy, sink)?;
         }
         validate(&state, &custom)?;
-        let shared = Arc::new(shared(config, state, &bound));
+        let shared = Arc::new(shared(config, forward_auth, state, &bound));
         let workers = Workers::start(&shared.workers, config.max_connections, tasks)?;
         for (listener, listening) in listening {
             let door = Arc::new(door(&shared, listener, listening.bound())?);
@@ -182,7 +193,27 @@ fn hold(directory: &Path) -> Result<Option<DirectoryLock>, StartError> {
     }
 }
 
-fn shared(config: &Config, state: Arc<State>, bound: &[Bound]) -> Shared {
+/// The doors of proxies, if there are routes.
+fn forward_auth(config: &Config) -> Result<Option<ForwardAuth>, StartError> {
+    let Some(path) = &config.routes else {
+        return Ok(None);
+    };
+    let routes = routes::load(path)?;
+    if routes.needs_tokens() && config.tokens.is_none() {
+        return Err(StartError::TokenRules);
+    }
+    Ok(Some(ForwardAuth {
+        routes,
+        tokens: config.tokens.clone(),
+    }))
+}
+
+fn shared(
+    config: &Config,
+    forward_auth: Option<ForwardAuth>,
+    state: Arc<State>,
+    bound: &[Bound],
+) -> Shared {
     let base = config.public_url.clone().unwrap_or_else(|| {
         bound
             .iter()
@@ -194,6 +225,7 @@ fn shared(config: &Config, state: Arc<State>, bound: &[Bound]) -> Shared {
         .collect();
     Shared {
         state,
+        forward_auth,
         workers,
         credential: config
             .credential
@@ -227,6 +259,10 @@ fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door
         hosts: listener.hosts.clone(),
         deny_beyond: listener.deny_beyond,
         open_metrics: listener.metrics,
+        // Beyond loopback, an answer may go to whoever asks only where somebody said so.
+        forward_auth: listener
+            .forward_auth
+            .unwrap_or(transport != Transport::Remote),
     })
 }
 

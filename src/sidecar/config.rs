@@ -4,6 +4,7 @@
 //! data = "/var/lib/doorward-sidecar"      # the copy, the enrolment
 //! public_url = "https://pdp.internal"     # base of the metadata document
 //! policies = "/etc/doorward/policies"     # hand-written Cedar policies
+//! routes = "/etc/doorward/routes.toml"    # what proxies ask about: see `sidecar::routes`
 //! credential_file = "/etc/doorward/sidecar.secret"
 //! workers = 2                             # runtime threads; default: one per core
 //!
@@ -17,6 +18,11 @@
 //! deny_beyond = "10m"                     # deny when staler, or when staleness is unknown
 //! metrics = true                          # `/metrics` without a credential
 //! remote = false                          # needed to bind TCP beyond loopback
+//! forward_auth = true                     # answer proxies; beyond loopback only where it is said
+//!
+//! [tokens]                                # whose access tokens open the doors of proxies
+//! issuer = "https://auth.example.com"
+//! audiences = ["https://app.example.com"]
 //!
 //! [cache]
 //! members = 200000
@@ -41,6 +47,7 @@ use crate::domain::{Secret, ServiceName};
 use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
 use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
+use crate::sidecar::tokens::Rules;
 
 /// What environment variables begin with.
 const PREFIX: &str = "DOORWARD_SIDECAR";
@@ -57,6 +64,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Directory of hand-written policies.
     pub policies: Option<PathBuf>,
+    /// The file of routes; without it no proxy is answered.
+    pub routes: Option<PathBuf>,
+    /// Whose access tokens open the doors of proxies.
+    pub tokens: Option<Rules>,
     /// The bearer credential that opens explain, status and metrics over TCP.
     pub credential: Option<Secret<String>>,
     /// How log lines look.
@@ -92,6 +103,8 @@ pub struct Listener {
     pub metrics: bool,
     /// Whether TCP beyond loopback is meant.
     pub remote: bool,
+    /// Whether proxies are answered; if not said, on loopback and Unix sockets only.
+    pub forward_auth: Option<bool>,
 }
 
 impl Listener {
@@ -103,6 +116,7 @@ impl Listener {
             deny_beyond: None,
             metrics: false,
             remote: false,
+            forward_auth: None,
         }
     }
 }
@@ -189,6 +203,8 @@ impl Config {
             data: data.into(),
             public_url: None,
             policies: None,
+            routes: None,
+            tokens: None,
             credential: None,
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
@@ -234,6 +250,8 @@ impl Config {
             }
         }
         config.policies = reader.path("policies");
+        config.routes = reader.path("routes");
+        config.tokens = reader.section("tokens", tokens);
         config.credential = reader.secret("credential");
         (config.log_format, config.log_filter) = reader.section("log", |log| {
             (
@@ -328,6 +346,24 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+fn tokens(section: &mut Reader<'_>) -> Option<Rules> {
+    let issuer: Option<String> = section.optional("issuer");
+    let audiences: Vec<String> = section.list("audiences");
+    match (issuer, audiences.is_empty()) {
+        (Some(issuer), false) => Some(Rules { issuer, audiences }),
+        (None, true) => None,
+        (None, false) => {
+            section.mistake("issuer", "it goes with `audiences`".to_owned());
+            None
+        }
+        (Some(_), true) => {
+            let message = "name for whom tokens must be meant: without, every token is refused";
+            section.mistake("audiences", message.to_owned());
+            None
+        }
+    }
+}
+
 fn listener(value: &Value) -> Result<Listener, String> {
     let table: &Table = value.as_table().ok_or("a table is wanted")?;
     let mut address = None;
@@ -360,6 +396,10 @@ fn listener(value: &Value) -> Result<Listener, String> {
             "remote" => {
                 listener.remote = value.as_bool().ok_or_else(|| wrong("true or false"))?;
             }
+            "forward_auth" => {
+                let flag = value.as_bool().ok_or_else(|| wrong("true or false"))?;
+                listener.forward_auth = Some(flag);
+            }
             _ => return Err(format!("`{key}` is no setting of a listener")),
         }
     }
@@ -389,6 +429,7 @@ mod tests {
             data = "/d"
             public_url = "https://pdp.internal/"
             policies = "/p"
+            routes = "/r.toml"
             workers = 2
             [listen.local]
             address = "127.0.0.1:0"
@@ -396,6 +437,10 @@ mod tests {
             deny_beyond = "10m"
             metrics = true
             remote = false
+            forward_auth = true
+            [tokens]
+            issuer = "https://auth.example.com"
+            audiences = ["https://app.example.com"]
             [cache]
             members = 5
             front = 4
@@ -418,6 +463,12 @@ mod tests {
             (config.cache.members, config.cache.depends_bytes),
             (5, 1 << 20)
         );
+        assert_eq!(config.routes.as_deref(), Some(Path::new("/r.toml")));
+        assert_eq!(config.listeners[0].forward_auth, Some(true));
+        assert_eq!(
+            config.tokens.unwrap().audiences,
+            ["https://app.example.com"]
+        );
         assert!(!config.mapping.fill_missing_from_defaults);
     }
 
@@ -432,6 +483,8 @@ mod tests {
             ("[listen.x]\naddress = \"nowhere\"", "listen.x"),
             ("[listen.x]\nport = 1", "port"),
             ("[listen.x]\n", "address"),
+            ("[tokens]\nissuer = \"https://a\"", "tokens.audiences"),
+            ("[tokens]\naudiences = [\"https://a\"]", "tokens.issuer"),
             ("[mapping]\ndefault_service = \"A B\"", "default_service"),
         ] {
             let error = read(text).unwrap_err().to_string();

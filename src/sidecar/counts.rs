@@ -1,6 +1,8 @@
 //! What a sidecar did, in numbers.
 
+use crate::protocol::forward_auth::Dialect;
 use crate::sidecar::decide::Outcome;
+use crate::sidecar::forward_auth::DoorOutcome;
 use crate::sidecar::refusal::Refusal;
 use crate::sidecar::why::Why;
 
@@ -33,6 +35,8 @@ pub struct Counts {
     pub tokens_accepted: u64,
     /// Tokens refused, by [`Refusal`].
     pub tokens_refused: [u64; Refusal::ALL.len()],
+    /// What became of requests at the doors, by [`Dialect`] and [`DoorOutcome`].
+    pub doors: [[u64; DoorOutcome::ALL.len()]; Dialect::ALL.len()],
 }
 
 impl Counts {
@@ -57,6 +61,10 @@ impl Counts {
         for (sum, more) in self.tokens_refused.iter_mut().zip(other.tokens_refused) {
             *sum += more;
         }
+        let doors = other.doors.as_flattened();
+        for (sum, more) in self.doors.as_flattened_mut().iter_mut().zip(doors) {
+            *sum += more;
+        }
     }
 
     /// Counts a token presented.
@@ -68,6 +76,14 @@ impl Counts {
                     *count += 1;
                 }
             }
+        }
+    }
+
+    /// Counts a request at a door.
+    pub fn count_door(&mut self, dialect: Dialect, outcome: DoorOutcome) {
+        let by_outcome = self.doors.get_mut(dialect as usize);
+        if let Some(count) = by_outcome.and_then(|counts| counts.get_mut(outcome as usize)) {
+            *count += 1;
         }
     }
 

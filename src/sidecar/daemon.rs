@@ -17,6 +17,7 @@ use crate::runtime::{Exit, SystemClock, SystemEntropy, limits};
 use crate::sidecar::app::{Sidecar, StartError};
 use crate::sidecar::config::Config;
 use crate::sidecar::enrolment::{Enrolment, EnrolmentError};
+use crate::sidecar::routes::RoutesError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +49,14 @@ impl DaemonError {
             | Self::Start(
                 StartError::Exposed(_)
                 | StartError::Policies(_)
+                | StartError::Routes(RoutesError::Syntax(_) | RoutesError::Mistakes(_))
+                | StartError::TokenRules
                 | StartError::Listen(ListenError::NotInherited(..)),
             ) => Exit::Config,
-            Self::Enrolment(EnrolmentError::File(_)) | Self::Start(StartError::File(_)) => Exit::Io,
+            Self::Enrolment(EnrolmentError::File(_))
+            | Self::Start(StartError::File(_) | StartError::Routes(RoutesError::File(_))) => {
+                Exit::Io
+            }
             Self::Enrolment(EnrolmentError::JoinToken(_)) => Exit::Usage,
             Self::Enrolment(_) | Self::Start(_) | Self::Runtime(_) => Exit::Failed,
         }

@@ -89,6 +89,20 @@ impl<'a> CanonicalPath<'a> {
         &self.decoded
     }
 
+    /// The segment at a place, counted from 0.
+    pub fn segment(&self, place: usize) -> Option<&str> {
+        self.segments().nth(place)
+    }
+
+    /// What follows the first `segments` of them, without a `/` before it; empty if nothing does.
+    pub fn rest(&self, segments: usize) -> &str {
+        let mut rest = self.decoded.strip_prefix('/').unwrap_or_default();
+        for _ in 0..segments {
+            rest = rest.split_once('/').map_or("", |(_, after)| after);
+        }
+        rest
+    }
+
     /// The segments; none of `/`.
     pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         let inner = self.decoded.strip_prefix('/').unwrap_or_default();
@@ -189,6 +203,8 @@ mod tests {
         }
         let path = CanonicalPath::parse("/a/b%20c/").unwrap();
         assert!(path.segments().eq(["a", "b c"]));
+        assert_eq!((path.segment(1), path.segment(2)), (Some("b c"), None));
+        assert_eq!(["a/b c", "b c", "", ""], [0, 1, 2, 3].map(|n| path.rest(n)));
         assert_eq!(CanonicalPath::parse("/").unwrap().segments().count(), 0);
     }
 

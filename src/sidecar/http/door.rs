@@ -15,9 +15,11 @@ use subtle::ConstantTimeEq;
 
 use crate::crypto::digest::sha256;
 use crate::protocol::authzen::{RequestError, Target};
+use crate::protocol::forward_auth::Dialect;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::runtime::limits;
 use crate::sidecar::decide::Worker;
+use crate::sidecar::forward_auth::{ForwardAuth, headers_document};
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
 use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
@@ -41,6 +43,8 @@ pub(in crate::sidecar) enum Transport {
 /// What all doors share.
 pub(in crate::sidecar) struct Shared {
     pub(in crate::sidecar) state: Arc<State>,
+    /// The doors of proxies; `None` without routes.
+    pub(in crate::sidecar) forward_auth: Option<ForwardAuth>,
     pub(in crate::sidecar) workers: Vec<Arc<Mutex<Worker>>>,
     /// SHA-256 of the bearer credential.
     pub(in crate::sidecar) credential: Option<[u8; 32]>,
@@ -69,9 +73,11 @@ pub(in crate::sidecar) struct Door {
     pub(in crate::sidecar) hosts: Vec<String>,
     pub(in crate::sidecar) deny_beyond: Option<Duration>,
     pub(in crate::sidecar) open_metrics: bool,
+    /// Whether proxies are answered here.
+    pub(in crate::sidecar) forward_auth: bool,
 }
 
-type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Full<Bytes>>;
 
 /// Which kind of check a body is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,30 +92,37 @@ impl Door {
     pub(super) async fn answer(&self, worker: &Mutex<Worker>, request: Request<Incoming>) -> Reply {
         let (parts, body) = request.into_parts();
         let head = Head::read(&parts.headers);
-        let outcome = match self.admit_host(&head, parts.uri.authority()) {
-            Ok(()) => {
-                let path = parts.uri.path();
-                match (&parts.method, path) {
-                    (&Method::POST, "/access/v1/evaluation") => {
-                        self.ask(worker, &head, body, Kind::Evaluation).await
-                    }
-                    (&Method::POST, "/access/v1/evaluations") => {
-                        self.ask(worker, &head, body, Kind::Evaluations).await
-                    }
-                    (&Method::POST, "/v1/explain") => {
-                        self.ask(worker, &head, body, Kind::Explain).await
-                    }
-                    (&Method::POST, path) if let Some(target) = target(path) => {
-                        Box::pin(self.search(worker, &head, body, target)).await
-                    }
-                    (&Method::GET, "/v1/check") => {
-                        let query = parts.uri.query().unwrap_or_default();
-                        self.check(worker, &head, query).await
-                    }
-                    (method, path) => self.page(&head, method, path),
+        let path = parts.uri.path();
+        let proxied = path
+            .strip_prefix("/forward-auth/")
+            .and_then(Dialect::of_path);
+        // Envoy's `Host` is the original request's, and a matter of the routes.
+        let host = match proxied {
+            Some((Dialect::Envoy, _)) if parts.uri.authority().is_none() => Ok(()),
+            _ => self.admit_host(&head, parts.uri.authority()),
+        };
+        let outcome = match (host, proxied) {
+            (Ok(()), Some((dialect, _))) => self.forward_auth(worker, dialect, &parts),
+            (Ok(()), None) => match (&parts.method, path) {
+                (&Method::POST, "/access/v1/evaluation") => {
+                    self.ask(worker, &head, body, Kind::Evaluation).await
                 }
-            }
-            Err(problem) => Err(problem),
+                (&Method::POST, "/access/v1/evaluations") => {
+                    self.ask(worker, &head, body, Kind::Evaluations).await
+                }
+                (&Method::POST, "/v1/explain") => {
+                    self.ask(worker, &head, body, Kind::Explain).await
+                }
+                (&Method::POST, path) if let Some(target) = target(path) => {
+                    Box::pin(self.search(worker, &head, body, target)).await
+                }
+                (&Method::GET, "/v1/check") => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    self.check(worker, &head, query).await
+                }
+                (method, path) => self.page(&head, method, path),
+            },
+            (Err(problem), _) => Err(problem),
         };
         let mut reply = outcome.unwrap_or_else(|problem| {
             worker
@@ -242,7 +255,9 @@ impl Door {
     fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Box<Problem>> {
         let allowed = match path {
             "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
-            "/v1/check" | "/healthz" | "/readyz" | "/metrics" | "/v1/status" => "GET",
+            "/v1/check" | "/forward-auth" | "/healthz" | "/readyz" | "/metrics" | "/v1/status" => {
+                "GET"
+            }
             _ if path == self.shared.metadata_path => "GET",
             _ if target(path).is_some() => "POST",
             _ => return Err(Problem::not_found("there is nothing at this path").into()),
@@ -268,6 +283,7 @@ impl Door {
                     self.shared.metrics().into(),
                 ))
             }
+            "/forward-auth" => Ok(headers_document()),
             "/v1/status" => {
                 self.admit_insider(head)?;
                 Ok(json(self.shared.status().to_string().into_bytes()))

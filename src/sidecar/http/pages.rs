@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 
 use serde_json::json;
 
+use crate::protocol::forward_auth::Dialect;
 use crate::sidecar::counts::Counts;
+use crate::sidecar::forward_auth::DoorOutcome;
 use crate::sidecar::http::door::Shared;
 use crate::sidecar::recent::Decided;
 use crate::sidecar::refusal::Refusal;
@@ -66,6 +68,7 @@ impl Shared {
             );
         }
         tokens(&mut text, &counts);
+        doors(&mut text, &counts);
         for (name, kind, help, value) in [
             (
                 "doorward_sidecar_cached_tokens",
@@ -208,6 +211,23 @@ fn tokens(text: &mut String, counts: &Counts) {
     for (refusal, count) in Refusal::ALL.iter().zip(counts.tokens_refused) {
         let code = refusal.code();
         let _ = writeln!(text, "{name}{{outcome=\"{code}\"}} {count}");
+    }
+}
+
+fn doors(text: &mut String, counts: &Counts) {
+    let name = "doorward_sidecar_forward_auth_total";
+    let help = "Requests that proxies asked about, by what became of them.";
+    family(text, name, "counter", help);
+    for (dialect, by_outcome) in Dialect::ALL.into_iter().zip(counts.doors) {
+        for (outcome, count) in DoorOutcome::ALL.into_iter().zip(by_outcome) {
+            if count > 0 {
+                let outcome = outcome.code();
+                let _ = writeln!(
+                    text,
+                    "{name}{{dialect=\"{dialect}\",outcome=\"{outcome}\"}} {count}"
+                );
+            }
+        }
     }
 }
 

@@ -119,4 +119,5 @@ tests! {
     registrations
     cookies
     sealed_values
+    forward_auth
 }

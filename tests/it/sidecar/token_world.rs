@@ -1,7 +1,7 @@
 //! A sidecar's copy with keys and scopes, and tokens for it.
 
 use doorward::crypto::sign::AccessTokenSigner;
-use doorward::domain::{ClientId, GrantId, SessionId};
+use doorward::domain::{ClientId, GrantId, SessionId, Timestamp};
 use doorward::protocol::feed::{Cell, Op};
 use doorward::protocol::jose::{AccessTokenClaims, Audience};
 use doorward::runtime::Clock as _;
@@ -89,6 +89,29 @@ pub fn rules() -> Rules {
     }
 }
 
+/// What a token of user `u` through client 1 says.
+pub fn claims_at(now: Timestamp, u: u128) -> AccessTokenClaims {
+    let now = now.unix_seconds();
+    AccessTokenClaims {
+        iss: ISSUER.to_owned(),
+        sub: user(u).to_string(),
+        aud: Audience::One(API.to_owned()),
+        exp: now + 600,
+        iat: now,
+        nbf: None,
+        jti: "t1".to_owned(),
+        client_id: "board".parse().unwrap(),
+        scope: "docs:edit openid".to_owned(),
+        dw_epoch: 0,
+        dw_client_epoch: Some(0),
+        dw_client: Some(client(1)),
+        dw_org: None,
+        sid: Some(session(1)),
+        gid: Some(grant_of(1)),
+        cnf: None,
+    }
+}
+
 pub struct Tokens {
     pub world: World,
     pub signer: AccessTokenSigner,
@@ -113,25 +136,7 @@ impl Tokens {
 
     /// What a token of user `u` through client 1 says.
     pub fn claims(&self, u: u128) -> AccessTokenClaims {
-        let now = self.world.clock.now().unix_seconds();
-        AccessTokenClaims {
-            iss: ISSUER.to_owned(),
-            sub: user(u).to_string(),
-            aud: Audience::One(API.to_owned()),
-            exp: now + 600,
-            iat: now,
-            nbf: None,
-            jti: "t1".to_owned(),
-            client_id: "board".parse().unwrap(),
-            scope: "docs:edit openid".to_owned(),
-            dw_epoch: 0,
-            dw_client_epoch: Some(0),
-            dw_client: Some(client(1)),
-            dw_org: None,
-            sid: Some(session(1)),
-            gid: Some(grant_of(1)),
-            cnf: None,
-        }
+        claims_at(self.world.clock.now(), u)
     }
 
     pub fn own_claims(&self) -> AccessTokenClaims {

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod cookies;
 pub mod documents;
 pub mod forms;
+pub mod proxies;
 pub mod redirects;
 pub mod sealed;
 pub mod strangers;
@@ -41,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("registrations", strangers::registrations),
     ("cookies", cookies::cookies),
     ("sealed_values", sealed::sealed_values),
+    ("forward_auth", proxies::forward_auth),
 ];
 
 /// A verdict of what can be printed; it must not hold what was sent.

@@ -1,0 +1,293 @@
+//! From a request to what becomes of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::outcome::DoorOutcome;
+use crate::domain::{Freshness, OrganizationId, Revision};
+use crate::protocol::forward_auth::Original;
+use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
+use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
+use crate::sidecar::tokens::{self, Rules, TokenCheck, Verified, verify};
+use crate::sidecar::view::{State, View};
+use crate::sidecar::why::Why;
+
+/// Doors that admit by token deny beyond this age of the facts, where neither the route nor the
+/// listener says another.
+const DENY_BEYOND: Duration = Duration::from_mins(10);
+
+/// How often a question is asked when policies change under it.
+const ATTEMPTS: usize = 4;
+
+/// What the doors decide by.
+#[derive(Debug)]
+pub(in crate::sidecar) struct ForwardAuth {
+    /// Which route decides.
+    pub(in crate::sidecar) routes: RouteTable,
+    /// Whose tokens count. Without, only public routes let anybody through.
+    pub(in crate::sidecar) tokens: Option<Rules>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(in crate::sidecar) struct Asked {
+    pub(super) outcome: DoorOutcome,
+    /// A word for programs.
+    pub(super) reason: &'static str,
+    /// Who was let through, and where.
+    pub(super) token: Option<Arc<Verified>>,
+    pub(super) organization: Option<OrganizationId>,
+    /// What the facts were, where they were asked.
+    pub(super) freshness: Option<Freshness>,
+}
+
+impl Asked {
+    const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
+        Self {
+            outcome,
+            reason,
+            token: None,
+            organization: None,
+            freshness: None,
+        }
+    }
+
+    /// A request that cannot be read in one way.
+    pub(in crate::sidecar) const fn malformed() -> Self {
+        Self::plain(DoorOutcome::Malformed, "malformed")
+    }
+
+    /// What it is counted as.
+    pub(in crate::sidecar) const fn outcome(&self) -> DoorOutcome {
+        self.outcome
+    }
+}
+
+/// One request at a door.
+struct Asking<'a> {
+    state: &'a State,
+    original: &'a Original<'a>,
+    headers: &'a HeaderMap,
+    route: &'a Route,
+    subdomain: Option<&'a str>,
+    deny_beyond: Duration,
+}
+
+impl ForwardAuth {
+    /// Says what becomes of a request. `deny_beyond` is the listener's.
+    pub(in crate::sidecar) fn ask(
+        &self,
+        state: &State,
+        worker: &mut Worker,
+        original: &Original<'_>,
+        headers: &HeaderMap,
+        deny_beyond: Option<Duration>,
+    ) -> Asked {
+        let find = |method| self.routes.find(method, &original.host, &original.path);
+        if let Some(Ok(found)) = original.preflight.map(find)
+            && found.route.preflight
+        {
+            return Asked::plain(DoorOutcome::Allowed, "preflight");
+        }
+        let Ok(Found { route, subdomain }) = find(original.method) else {
+            return Asked::plain(DoorOutcome::Unmatched, "unmatched");
+        };
+        if matches!(route.access, Access::Public) {
+            return Asked::plain(DoorOutcome::Allowed, "public");
+        }
+        let Some(authorization) = original.authorization else {
+            return Asked::plain(DoorOutcome::Anonymous, "anonymous");
+        };
+        let token = match bearer(authorization) {
+            Ok(token) => token,
+            Err(asked) => return asked,
+        };
+        let Some(rules) = &self.tokens else {
+            return Asked::plain(DoorOutcome::BadToken, "invalid_token");
+        };
+        let asking = Asking {
+            state,
+            original,
+            headers,
+            route,
+            subdomain,
+            deny_beyond: match (route.deny_beyond, deny_beyond) {
+                (Some(one), Some(other)) => one.min(other),
+                (one, other) => one.or(other).unwrap_or(DENY_BEYOND),
+            },
+        };
+        asking.admit(worker, rules, token)
+    }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1). Two that a proxy joined are none: no token
+/// has a comma or a space in it.
+fn bearer(value: &HeaderValue) -> Result<&str, Asked> {
+    let malformed = || Asked::plain(DoorOutcome::Malformed, "credentials");
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if token.contains([',', ' ', '\t']) && scheme.eq_ignore_ascii_case("bearer") {
+        return Err(malformed());
+    }
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        Ok(token)
+    } else {
+        Err(Asked::plain(DoorOutcome::BadToken, "scheme"))
+    }
+}
+
+impl Asking<'_> {
+    fn admit(&self, worker: &mut Worker, rules: &Rules, token: &str) -> Asked {
+        // Before the token: of facts that are too old, what they say of it is no news either.
+        if let Some(stale) = self.stale(self.state.staleness(), None) {
+            return stale;
+        }
+        let token = match verify(self.state, worker, rules, token) {
+            // Whoever has seen it could send it: its key must be proved, and is not here.
+            Ok(token) if token.jkt.is_some() => {
+                return Asked::plain(DoorOutcome::BadToken, "bound_token");
+            }
+            Ok(token) => token,
+            Err(refusal) if refusal.is_ours() => {
+                return Asked::plain(DoorOutcome::Unsure, refusal.code());
+            }
+            // Why it is refused is nobody's business but the log's.
+            Err(_) => return Asked::plain(DoorOutcome::BadToken, "invalid_token"),
+        };
+        match &self.route.access {
+            Access::Public => Asked::plain(DoorOutcome::Allowed, "public"),
+            Access::SignedIn if token.user().is_none() => {
+                Asked::plain(DoorOutcome::Denied, "not_a_user")
+            }
+            Access::SignedIn => Asked {
+                organization: token.organization,
+                token: Some(token),
+                ..Asked::plain(DoorOutcome::Allowed, "signed_in")
+            },
+            Access::Permission(wanted) => self.permission(worker, wanted, token),
+        }
+    }
+
+    fn stale(&self, staleness: Option<Duration>, view: Option<&View>) -> Option<Asked> {
+        let stale = staleness.is_none_or(|staleness| staleness > self.deny_beyond);
+        stale.then(|| Asked {
+            freshness: Some(Freshness {
+                revision: view.map_or(Revision::ZERO, View::revision),
+                staleness,
+            })
+            .filter(|_| view.is_some()),
+            ..Asked::plain(DoorOutcome::Unsure, Why::Stale.code())
+        })
+    }
+
+    fn permission(&self, worker: &mut Worker, wanted: &Wanted, token: Arc<Verified>) -> Asked {
+        let organization = match self.organization(worker, wanted, &token) {
+            Ok(organization) => organization,
+            Err(asked) => return asked,
+        };
+        let resource_id = wanted
+            .resource_id
+            .and_then(|place| place.value(&self.original.path));
+        let check = TokenCheck {
+            organization,
+            resource_type: &wanted.resource_type,
+            action: wanted.permission.action.as_str(),
+            resource_id: resource_id.unwrap_or_default(),
+            properties: Properties::default(),
+        };
+        let mut left = ATTEMPTS;
+        loop {
+            // Before the view: of one that was loaded first, a newer head may have been heard since.
+            let staleness = self.state.staleness();
+            let view = self.state.view();
+            if let Some(stale) = self.stale(staleness, Some(&view)) {
+                return stale;
+            }
+            worker.overtaken = false;
+            let decided = tokens::decide(self.state, &view, worker, &token, &check);
+            let outcome = decided.unwrap_or(Outcome::deny(Why::BadItem));
+            left -= 1;
+            if worker.overtaken && left > 0 && self.state.overtakes(&view) {
+                continue;
+            }
+            worker.counts.count(outcome);
+            let freshness = Some(Freshness {
+                revision: view.revision(),
+                staleness,
+            });
+            return if outcome.decision.is_allow() {
+                Asked {
+                    token: Some(token),
+                    organization: Some(organization),
+                    freshness,
+                    ..Asked::plain(DoorOutcome::Allowed, outcome.why.code())
+                }
+            } else {
+                Asked {
+                    freshness,
+                    ..denied(outcome.why)
+                }
+            };
+        }
+    }
+
+    /// The one organization that the route names.
+    fn organization(
+        &self,
+        worker: &mut Worker,
+        wanted: &Wanted,
+        token: &Verified,
+    ) -> Result<OrganizationId, Asked> {
+        let text = match &wanted.organization {
+            OrganizationSource::Capture(place) => place.value(&self.original.path),
+            OrganizationSource::Subdomain => self.subdomain,
+            OrganizationSource::Header(name) => self.header(name)?,
+            OrganizationSource::Claim => {
+                return token
+                    .organization
+                    .ok_or_else(|| denied(Why::OrganizationMissing));
+            }
+            OrganizationSource::Constant(text) => Some(&**text),
+        };
+        let named = Named {
+            context: text.map(Cow::Borrowed),
+            resource: None,
+        };
+        match organization(self.state, worker, &named) {
+            Ok(Ok(organization)) => Ok(organization),
+            Ok(Err(why)) => Err(denied(why)),
+            // Neither an id nor a slug: nobody's.
+            Err(_) => Err(denied(Why::OrganizationUnknown)),
+        }
+    }
+
+    /// A header that may stand once, and in no other spelling.
+    fn header(&self, name: &HeaderName) -> Result<Option<&str>, Asked> {
+        let twin = self.headers.keys().any(|other| {
+            other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str()
+        });
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next();
+        if twin || values.next().is_some() {
+            return Err(Asked::malformed());
+        }
+        first
+            .map(|value| value.to_str().map_err(|_| Asked::malformed()))
+            .transpose()
+    }
+}
+
+/// A denial by what is known. Whether there is an organization of some name is told to nobody who is
+/// not in it.
+const fn denied(why: Why) -> Asked {
+    match why {
+        Why::NoCopy | Why::CopyUnreadable | Why::Overtaken | Why::Stale => {
+            Asked::plain(DoorOutcome::Unsure, why.code())
+        }
+        Why::OrganizationUnknown => Asked::plain(DoorOutcome::Denied, Why::NotMember.code()),
+        _ => Asked::plain(DoorOutcome::Denied, why.code()),
+    }
+}
