@@ -76,5 +76,6 @@ browser_tests() {
 
 # Programs that others wrote.
 . tests/interop/setup.sh
+. tests/proxies/setup.sh
 
 exec cargo test --locked "$@"

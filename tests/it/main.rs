@@ -18,6 +18,7 @@ mod interop;
 mod login;
 mod oauth;
 mod pages;
+mod proxies;
 mod replication;
 mod sidecar;
 mod stack;
