@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use crate::crypto::digest::sha256;
 use crate::domain::{Position, Revision};
 use crate::policy::{Attributes, BuildError, CustomError, CustomPolicies, PolicyFacts};
 use crate::protocol::authzen::{metadata, metadata_path};
@@ -17,12 +16,13 @@ use crate::runtime::files::{DirectoryLock, FileError, read_text};
 use crate::runtime::listen::{Bound, ListenError, Listening};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::{Clock, Entropy, chain, telemetry};
+use crate::sidecar::callers::{Callers, Transport, anonymous};
 use crate::sidecar::config::{Config, Listener};
 use crate::sidecar::counts::Counts;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::forward_auth::ForwardAuth;
-use crate::sidecar::http::{Door, Shared, Transport, Workers, accept};
+use crate::sidecar::http::{Door, Shared, Workers, accept};
 use crate::sidecar::recent::Decided;
 use crate::sidecar::routes::{self, RoutesError};
 use crate::sidecar::validate::{Validated, Validating};
@@ -227,10 +227,7 @@ fn shared(
         state,
         forward_auth,
         workers,
-        credential: config
-            .credential
-            .as_ref()
-            .map(|credential| sha256(credential.expose().as_bytes())),
+        callers: Callers::new(config.credential.as_ref(), &config.callers),
         metadata: metadata(&base).into(),
         metadata_path: metadata_path(&base),
         at_least_wait: config.at_least_wait,
@@ -245,7 +242,7 @@ fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door
         Bound::Unix(_) => Transport::Unix,
         Bound::Tcp(address) if address.ip().is_loopback() => Transport::Loopback,
         // An inherited socket's address is known only now.
-        Bound::Tcp(_) if listener.remote && shared.credential.is_some() => Transport::Remote,
+        Bound::Tcp(_) if listener.remote && shared.callers.have_credentials() => Transport::Remote,
         Bound::Tcp(address) => {
             return Err(StartError::Exposed(format!(
                 "`{address}` is reachable from other hosts: that needs `remote = true` and \
@@ -253,9 +250,12 @@ fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door
             )));
         }
     };
+    let anonymous =
+        anonymous(transport, listener.anonymous.as_deref()).map_err(StartError::Exposed)?;
     Ok(Door {
         shared: Arc::clone(shared),
         transport,
+        anonymous,
         hosts: listener.hosts.clone(),
         deny_beyond: listener.deny_beyond,
         open_metrics: listener.metrics,

@@ -19,10 +19,17 @@
 //! metrics = true                          # `/metrics` without a credential
 //! remote = false                          # needed to bind TCP beyond loopback
 //! forward_auth = true                     # answer proxies; beyond loopback only where it is said
+//! anonymous = ["check"]                   # what those may ask who are no known caller
 //!
 //! [tokens]                                # whose access tokens open the doors of proxies
 //! issuer = "https://auth.example.com"
 //! audiences = ["https://app.example.com"]
+//!
+//! [callers.billing]
+//! credential_file = "/etc/doorward/billing.secret" # its bearer credential, or:
+//! uid = 1001                              # its user, over the Unix socket
+//! may = ["check", "search", "plan"]       # also "explain", "status", "metrics"
+//! services = ["billing"]                  # resource types of these only; default: all
 //!
 //! [cache]
 //! members = 200000
@@ -47,6 +54,7 @@ use crate::domain::{Secret, ServiceName};
 use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
 use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
+use crate::sidecar::callers::{self, Ask, CallerConfig, Transport, anonymous};
 use crate::sidecar::tokens::Rules;
 
 /// What environment variables begin with.
@@ -68,8 +76,10 @@ pub struct Config {
     pub routes: Option<PathBuf>,
     /// Whose access tokens open the doors of proxies.
     pub tokens: Option<Rules>,
-    /// The bearer credential that opens explain, status and metrics over TCP.
+    /// The bearer credential whose holder may ask everything.
     pub credential: Option<Secret<String>>,
+    /// Who else is known, and what they may ask.
+    pub callers: Vec<CallerConfig>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are, such as `warn,doorward=debug`.
@@ -105,6 +115,9 @@ pub struct Listener {
     pub remote: bool,
     /// Whether proxies are answered; if not said, on loopback and Unix sockets only.
     pub forward_auth: Option<bool>,
+    /// What those may ask who are no known caller. `None`: everything over a Unix socket, checks
+    /// over loopback TCP, nothing over other TCP.
+    pub anonymous: Option<Vec<Ask>>,
 }
 
 impl Listener {
@@ -117,6 +130,7 @@ impl Listener {
             metrics: false,
             remote: false,
             forward_auth: None,
+            anonymous: None,
         }
     }
 }
@@ -206,6 +220,7 @@ impl Config {
             routes: None,
             tokens: None,
             credential: None,
+            callers: Vec::new(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
             workers: cores(),
@@ -253,6 +268,7 @@ impl Config {
         config.routes = reader.path("routes");
         config.tokens = reader.section("tokens", tokens);
         config.credential = reader.secret("credential");
+        config.callers = callers::read(&mut reader);
         (config.log_format, config.log_filter) = reader.section("log", |log| {
             (
                 log.or("format", config.log_format),
@@ -310,11 +326,22 @@ impl Config {
     /// TCP beyond loopback is never an accident: it must be said, and needs a credential.
     pub fn exposure_mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
+        let has_credential = self.credential.is_some()
+            || self
+                .callers
+                .iter()
+                .any(|caller| caller.credential.is_some());
         for listener in &self.listeners {
-            let Address::Tcp(address) = &listener.address else {
-                continue;
+            // An inherited socket's address is known only once it is there.
+            let transport = match &listener.address {
+                Address::Tcp(address) if address.ip().is_loopback() => Transport::Loopback,
+                Address::Tcp(_) => Transport::Remote,
+                Address::Unix { .. } => Transport::Unix,
+                Address::Inherited(_) => continue,
             };
-            if address.ip().is_loopback() {
+            mistakes.extend(anonymous(transport, listener.anonymous.as_deref()).err());
+            let address = &listener.address;
+            if transport != Transport::Remote {
                 continue;
             }
             if !listener.remote {
@@ -322,9 +349,10 @@ impl Config {
                     "`{address}` is reachable from other hosts: set `remote = true` if that is \
                      meant"
                 ));
-            } else if self.credential.is_none() {
+            } else if !has_credential {
                 mistakes.push(format!(
-                    "`{address}` is reachable from other hosts and needs `credential_file`"
+                    "`{address}` is reachable from other hosts and needs `credential_file`, or a \
+                     caller that has one"
                 ));
             }
         }
@@ -393,6 +421,18 @@ fn listener(value: &Value) -> Result<Listener, String> {
             "metrics" => {
                 listener.metrics = value.as_bool().ok_or_else(|| wrong("true or false"))?;
             }
+            "anonymous" => {
+                let words = value.as_array().ok_or_else(|| wrong("a list"))?;
+                let asks: Result<Vec<Ask>, String> = words
+                    .iter()
+                    .map(|word| {
+                        let word = word.as_str().ok_or_else(|| wrong("a list of words"))?;
+                        word.parse()
+                            .map_err(|error: callers::UnknownAsk| format!("`{key}`: {error}"))
+                    })
+                    .collect();
+                listener.anonymous = Some(asks?);
+            }
             "remote" => {
                 listener.remote = value.as_bool().ok_or_else(|| wrong("true or false"))?;
             }
@@ -438,9 +478,14 @@ mod tests {
             metrics = true
             remote = false
             forward_auth = true
+            anonymous = []
             [tokens]
             issuer = "https://auth.example.com"
             audiences = ["https://app.example.com"]
+            [callers.billing]
+            uid = 1001
+            may = ["check", "search"]
+            services = ["billing"]
             [cache]
             members = 5
             front = 4
@@ -470,6 +515,11 @@ mod tests {
             ["https://app.example.com"]
         );
         assert!(!config.mapping.fill_missing_from_defaults);
+        assert_eq!(config.listeners[0].anonymous, Some(Vec::new()));
+        let caller = &config.callers[0];
+        assert_eq!((caller.name.as_str(), caller.uid), ("billing", Some(1001)));
+        assert_eq!(caller.may, [Ask::Check, Ask::Search]);
+        assert_eq!(caller.services[0].as_str(), "billing");
     }
 
     #[test]
@@ -482,6 +532,24 @@ mod tests {
             ("public_url = \"pdp.internal\"", "public_url"),
             ("[listen.x]\naddress = \"nowhere\"", "listen.x"),
             ("[listen.x]\nport = 1", "port"),
+            (
+                "[listen.x]\naddress = \"unix:/s\"\nanonymous = [\"all\"]",
+                "`all` cannot be asked for",
+            ),
+            (
+                "[listen.x]\naddress = \"127.0.0.1:0\"\nanonymous = [\"search\"]",
+                "`search` over TCP needs a credential",
+            ),
+            (
+                "[callers.x]\nmay = [\"check\"]",
+                "callers.x.credential_file",
+            ),
+            ("[callers.x]\nuid = 5", "callers.x.may"),
+            ("[callers.x]\nuid = 5\nmay = [\"fly\"]", "callers.x.may"),
+            (
+                "[callers.x]\nuid = 5\nmay = [\"check\"]\n[callers.y]\nuid = 5\nmay = [\"check\"]",
+                "callers.y.uid",
+            ),
             ("[listen.x]\n", "address"),
             ("[tokens]\nissuer = \"https://a\"", "tokens.audiences"),
             ("[tokens]\naudiences = [\"https://a\"]", "tokens.issuer"),

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod arguments;
 pub mod cache;
+pub mod callers;
 pub mod config;
 pub mod counts;
 pub mod daemon;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// How deep `properties` and `context` may nest where they are read.
 const MAX_DEPTH: usize = 32;
 
-/// Why a request was refused: HTTP 400, or an error of its item inside a batch.
+/// Why a request was refused: HTTP 400 (or 403), or an error of its item inside a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No body at all.
@@ -34,6 +34,22 @@ pub enum RequestError {
         /// The limit.
         limit: usize,
     },
+    /// The caller may not ask about this service: HTTP 403.
+    #[error("the caller may not ask about service `{service}`")]
+    NotEntitled {
+        /// Whose resource it is.
+        service: String,
+    },
+}
+
+impl RequestError {
+    /// The HTTP status that says it.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::NotEntitled { .. } => 403,
+            _ => 400,
+        }
+    }
 }
 
 /// The longest message about a document: the parser's may quote a whole text of it.

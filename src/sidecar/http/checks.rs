@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::{Freshness, UserId};
+use crate::domain::{Freshness, ServiceName, UserId};
 use crate::protocol::authzen::{
     Answer, Batch, ItemError, Reason, Request, RequestError, parse_evaluation, resolve,
 };
@@ -19,22 +19,42 @@ use crate::sidecar::why::Why;
 
 /// On which terms a request wants its answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Terms {
+pub struct Terms<'a> {
     /// Deny when staler than this, or when staleness is unknown.
     pub max_staleness: Option<Duration>,
     /// The revision asked for was not reached.
     pub unreached: Option<Why>,
     /// Say why.
     pub explain: bool,
+    /// The services whose resources the caller may ask about; `None` is all.
+    pub services: Option<&'a [ServiceName]>,
 }
 
-impl Terms {
+impl Terms<'_> {
     /// Why nothing may be allowed by facts of this freshness, if so.
     pub(super) fn bars(&self, freshness: Freshness) -> Option<Why> {
         let too_old = self
             .max_staleness
             .is_some_and(|most| freshness.staleness.is_none_or(|staleness| staleness > most));
         self.unreached.or(too_old.then_some(Why::Stale))
+    }
+
+    /// Whether the caller may ask about resources of this type.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NotEntitled`].
+    pub(super) fn admit(&self, resource_type: &str) -> Result<(), RequestError> {
+        let Some(services) = self.services else {
+            return Ok(());
+        };
+        let service = resource_type.split(':').next().unwrap_or_default();
+        if services.iter().any(|own| own.as_str() == service) {
+            return Ok(());
+        }
+        Err(RequestError::NotEntitled {
+            service: service.chars().take(60).collect(),
+        })
     }
 }
 
@@ -45,11 +65,16 @@ struct Asking<'s> {
     freshness: Freshness,
     /// Set when nothing may be allowed.
     barred: Option<Why>,
-    explain: bool,
+    terms: &'s Terms<'s>,
 }
 
 impl<'s> Asking<'s> {
-    fn new(state: &'s State, view: &'s View, staleness: Option<Duration>, terms: &Terms) -> Self {
+    fn new(
+        state: &'s State,
+        view: &'s View,
+        staleness: Option<Duration>,
+        terms: &'s Terms<'s>,
+    ) -> Self {
         let freshness = Freshness {
             revision: view.revision(),
             staleness,
@@ -59,7 +84,7 @@ impl<'s> Asking<'s> {
             view,
             freshness,
             barred: terms.bars(freshness),
-            explain: terms.explain,
+            terms,
         }
     }
 
@@ -84,7 +109,7 @@ impl<'s> Asking<'s> {
                 recent.note(check, outcome);
             }
         }
-        let explanation = if self.explain {
+        let explanation = if self.terms.explain {
             let value = match &check {
                 Ok(check) => explain(self.state, self.view, worker, check)?,
                 Err(why) => plain(*why),
@@ -103,7 +128,7 @@ impl<'s> Asking<'s> {
         worker.counts.count(outcome);
         let message = error.to_string();
         let error = ItemError {
-            status: 400,
+            status: error.status(),
             message: &message,
         };
         self.write(outcome, Some(error), None, out);
@@ -117,7 +142,7 @@ impl<'s> Asking<'s> {
         explanation: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) {
-        let told = outcome.why.is_told() || (self.explain && error.is_none());
+        let told = outcome.why.is_told() || (self.terms.explain && error.is_none());
         Answer {
             decision: outcome.decision,
             freshness: self.freshness,
@@ -137,6 +162,8 @@ impl<'s> Asking<'s> {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, RequestError> {
+        self.terms
+            .admit(&self.state.mapping.resource_type(request.resource.kind))?;
         let check = understand(self.state, worker, request)?;
         self.answer(worker, check, out)
     }
@@ -150,7 +177,7 @@ pub(super) const ATTEMPTS: usize = 4;
 fn asked(
     state: &State,
     worker: &mut Worker,
-    terms: &Terms,
+    terms: &Terms<'_>,
     mut ask: impl FnMut(&Asking<'_>, &mut Worker) -> Result<Vec<u8>, RequestError>,
 ) -> Result<Vec<u8>, RequestError> {
     let mut left = ATTEMPTS;
@@ -182,7 +209,7 @@ fn raw(value: &Value) -> Option<Box<RawValue>> {
 pub fn evaluation(
     state: &State,
     worker: &mut Worker,
-    terms: &Terms,
+    terms: &Terms<'_>,
     body: &[u8],
 ) -> Result<Vec<u8>, RequestError> {
     let evaluation = parse_evaluation(body)?;
@@ -202,7 +229,7 @@ pub fn evaluation(
 pub fn evaluations(
     state: &State,
     worker: &mut Worker,
-    terms: &Terms,
+    terms: &Terms<'_>,
     body: &[u8],
 ) -> Result<Vec<u8>, RequestError> {
     let batch = Batch::parse(body)?;
@@ -289,7 +316,7 @@ impl<'q> Query<'q> {
 pub(super) fn check(
     state: &State,
     worker: &mut Worker,
-    terms: &Terms,
+    terms: &Terms<'_>,
     query: &Query<'_>,
 ) -> Result<Vec<u8>, RequestError> {
     let user = query
@@ -307,6 +334,7 @@ pub(super) fn check(
                 "`permission` is not of the form `service:resource:action`".to_owned(),
             )
         })?;
+    terms.admit(resource_type)?;
     let named = Named {
         context: query.organization.as_deref().map(Cow::Borrowed),
         resource: None,

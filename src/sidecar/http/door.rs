@@ -11,34 +11,22 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use subtle::ConstantTimeEq;
 
-use crate::crypto::digest::sha256;
 use crate::protocol::authzen::{RequestError, Target};
 use crate::protocol::forward_auth::Dialect;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::runtime::limits;
+use crate::sidecar::callers::{Ask, Callers, Rights, Transport};
 use crate::sidecar::decide::Worker;
 use crate::sidecar::forward_auth::{ForwardAuth, headers_document};
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
 use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
-use crate::sidecar::http::searches;
+use crate::sidecar::http::searches::{self, SearchError};
 use crate::sidecar::view::State;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// How a request arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sidecar) enum Transport {
-    /// A Unix socket: who may open it may ask everything.
-    Unix,
-    /// TCP on loopback.
-    Loopback,
-    /// TCP that other hosts reach.
-    Remote,
-}
 
 /// What all doors share.
 pub(in crate::sidecar) struct Shared {
@@ -46,8 +34,7 @@ pub(in crate::sidecar) struct Shared {
     /// The doors of proxies; `None` without routes.
     pub(in crate::sidecar) forward_auth: Option<ForwardAuth>,
     pub(in crate::sidecar) workers: Vec<Arc<Mutex<Worker>>>,
-    /// SHA-256 of the bearer credential.
-    pub(in crate::sidecar) credential: Option<[u8; 32]>,
+    pub(in crate::sidecar) callers: Callers,
     pub(in crate::sidecar) metadata: Bytes,
     pub(in crate::sidecar) metadata_path: String,
     pub(in crate::sidecar) at_least_wait: Duration,
@@ -70,6 +57,8 @@ impl fmt::Debug for Shared {
 pub(in crate::sidecar) struct Door {
     pub(in crate::sidecar) shared: Arc<Shared>,
     pub(in crate::sidecar) transport: Transport,
+    /// What those may ask who are no known caller.
+    pub(in crate::sidecar) anonymous: Rights,
     pub(in crate::sidecar) hosts: Vec<String>,
     pub(in crate::sidecar) deny_beyond: Option<Duration>,
     pub(in crate::sidecar) open_metrics: bool,
@@ -87,11 +76,30 @@ enum Kind {
     Explain,
 }
 
+impl Kind {
+    const fn ask(self) -> Ask {
+        match self {
+            Self::Evaluation | Self::Evaluations => Ask::Check,
+            Self::Explain => Ask::Explain,
+        }
+    }
+}
+
 impl Door {
     /// Answers a request.
-    pub(super) async fn answer(&self, worker: &Mutex<Worker>, request: Request<Incoming>) -> Reply {
+    ///
+    /// `uid` is the user at the other end of a Unix socket.
+    pub(super) async fn answer(
+        &self,
+        worker: &Mutex<Worker>,
+        uid: Option<u32>,
+        request: Request<Incoming>,
+    ) -> Reply {
         let (parts, body) = request.into_parts();
-        let head = Head::read(&parts.headers);
+        let head = Head {
+            uid,
+            ..Head::read(&parts.headers)
+        };
         let path = parts.uri.path();
         let proxied = path
             .strip_prefix("/forward-auth/")
@@ -145,17 +153,17 @@ impl Door {
         body: Incoming,
         kind: Kind,
     ) -> Result<Reply, Box<Problem>> {
-        self.admit_check(head)?;
+        let rights = self.admit(head, kind.ask())?;
         let explain = head.explain || kind == Kind::Explain;
         if explain {
-            self.admit_insider(head)?;
+            self.admit(head, Ask::Explain)?;
         }
         head.expect_json()?;
         let terms = self
             .terms(
                 head.at_least.map(HeaderValue::as_bytes),
                 head.max_staleness.map(HeaderValue::as_bytes),
-                explain,
+                (rights, explain),
             )
             .await?;
         let body = body::read(body, limits::BATCH_BYTES, self.shared.body_timeout).await?;
@@ -176,21 +184,29 @@ impl Door {
         body: Incoming,
         target: Target,
     ) -> Result<Reply, Box<Problem>> {
-        self.admit_insider(head)?;
+        let rights = self.admit(
+            head,
+            if target == Target::Plan {
+                Ask::Plan
+            } else {
+                Ask::Search
+            },
+        )?;
         head.expect_json()?;
         let terms = self
             .terms(
                 head.at_least.map(HeaderValue::as_bytes),
                 head.max_staleness.map(HeaderValue::as_bytes),
-                false,
+                (rights, false),
             )
             .await?;
         let body = body::read(body, limits::BODY_BYTES, self.shared.body_timeout).await?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         let answered = searches::search(&self.shared.state, &mut worker, &terms, target, &body);
-        Ok(json(
-            answered.map_err(|error| Box::<Problem>::from(&error))?,
-        ))
+        Ok(json(answered.map_err(|error| match &error {
+            SearchError::Request(error) => bad_request(error),
+            SearchError::PerResource => error.problem(),
+        })?))
     }
 
     async fn check(
@@ -199,11 +215,11 @@ impl Door {
         head: &Head<'_>,
         query: &str,
     ) -> Result<Reply, Box<Problem>> {
-        self.admit_check(head)?;
+        let rights = self.admit(head, Ask::Check)?;
         let query = Query::parse(query).map_err(|error| bad_request(&error))?;
         let explain = head.explain || query.explain;
         if explain {
-            self.admit_insider(head)?;
+            self.admit(head, Ask::Explain)?;
         }
         let of_query = |text: &Option<std::borrow::Cow<'_, str>>| {
             text.as_ref().map(|text| text.as_bytes().to_vec())
@@ -216,7 +232,7 @@ impl Door {
                     .or(head.at_least.map(HeaderValue::as_bytes)),
                 most.as_deref()
                     .or(head.max_staleness.map(HeaderValue::as_bytes)),
-                explain,
+                (rights, explain),
             )
             .await?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,12 +242,12 @@ impl Door {
 
     /// What the caller and this listener ask of freshness. Waits, if a revision is asked for that
     /// has not arrived.
-    async fn terms(
+    async fn terms<'r>(
         &self,
         at_least: Option<&[u8]>,
         max_staleness: Option<&[u8]>,
-        explain: bool,
-    ) -> Result<Terms, Box<Problem>> {
+        (rights, explain): (&'r Rights, bool),
+    ) -> Result<Terms<'r>, Box<Problem>> {
         let asked = max_staleness.map(staleness).transpose()?;
         let max_staleness = match (asked, self.deny_beyond) {
             (Some(asked), Some(own)) => Some(asked.min(own)),
@@ -249,6 +265,7 @@ impl Door {
             max_staleness,
             unreached,
             explain,
+            services: rights.services.as_deref(),
         })
     }
 
@@ -276,7 +293,7 @@ impl Door {
             }
             "/metrics" => {
                 if !self.open_metrics {
-                    self.admit_insider(head)?;
+                    self.admit(head, Ask::Metrics)?;
                 }
                 Ok(reply(
                     HeaderValue::from_static("text/plain; version=0.0.4"),
@@ -285,7 +302,7 @@ impl Door {
             }
             "/forward-auth" => Ok(headers_document()),
             "/v1/status" => {
-                self.admit_insider(head)?;
+                self.admit(head, Ask::Status)?;
                 Ok(json(self.shared.status().to_string().into_bytes()))
             }
             _ => Ok(reply(
@@ -330,27 +347,21 @@ impl Door {
         }
     }
 
-    fn admit_check(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
-        match self.transport {
-            Transport::Unix | Transport::Loopback => Ok(()),
-            Transport::Remote => self.admit_insider(head),
-        }
-    }
-
-    fn admit_insider(&self, head: &Head<'_>) -> Result<(), Box<Problem>> {
-        if self.transport == Transport::Unix {
-            return Ok(());
-        }
-        let presented = head
-            .authorization
-            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        match (&self.shared.credential, presented) {
-            (Some(wanted), Some(presented)) if bool::from(sha256(presented).ct_eq(wanted)) => {
-                Ok(())
-            }
-            _ => Err(Problem::unauthenticated()
+    /// Lets in who may ask for this.
+    fn admit(&self, head: &Head<'_>, ask: Ask) -> Result<&Rights, Box<Problem>> {
+        let authorization = head.authorization.map(HeaderValue::as_bytes);
+        match self.shared.callers.find(authorization, head.uid) {
+            Some((_, rights)) if rights.may(ask) => Ok(rights),
+            Some((name, _)) => Err(Problem::forbidden(format!(
+                "caller `{name}` may not ask for this: `{}` is not in its `may`",
+                ask.word()
+            ))
+            .into()),
+            None if self.anonymous.may(ask) => Ok(&self.anonymous),
+            None => Err(Problem::unauthenticated()
                 .because(
-                    "ask over the Unix socket, or send the sidecar's credential as a bearer token",
+                    "ask over the Unix socket, or send a credential of the sidecar's as a bearer \
+                     token",
                 )
                 .into()),
         }
@@ -369,7 +380,10 @@ fn target(path: &str) -> Option<Target> {
 }
 
 fn bad_request(error: &RequestError) -> Box<Problem> {
-    Problem::malformed(error.to_string()).into()
+    match error.status() {
+        403 => Problem::forbidden(error.to_string()).into(),
+        _ => Problem::malformed(error.to_string()).into(),
+    }
 }
 
 fn json(body: Vec<u8>) -> Reply {

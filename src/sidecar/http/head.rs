@@ -22,6 +22,8 @@ pub(super) struct Head<'h> {
     pub(super) at_least: Option<&'h HeaderValue>,
     pub(super) max_staleness: Option<&'h HeaderValue>,
     pub(super) explain: bool,
+    /// Not a header: the user at the other end of a Unix socket.
+    pub(super) uid: Option<u32>,
 }
 
 impl<'h> Head<'h> {

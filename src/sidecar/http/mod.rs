@@ -2,11 +2,17 @@
 //!
 //! | route | who |
 //! |---|---|
-//! | `POST /access/v1/evaluation`, `POST /access/v1/evaluations`, `GET /v1/check` | everybody on loopback and the Unix socket; TCP from other hosts with the credential |
+//! | `POST /access/v1/evaluation`, `POST /access/v1/evaluations`, `GET /v1/check` | who may `check` |
+//! | `POST /access/v1/search/{subject,resource,action}` | who may `search` |
+//! | `POST /v1/plan` | who may `plan` |
+//! | `POST /v1/explain`, and `Doorward-Explain: true` on a check | who may `explain` |
+//! | `GET /v1/status` | who may ask for `status` |
+//! | `GET /metrics` | who may ask for `metrics`, or everybody where the listener says `metrics = true` |
 //! | `GET /.well-known/authzen-configuration`, `GET /forward-auth`, `GET /healthz`, `GET /readyz` | everybody |
 //! | `/forward-auth/<dialect>` | proxies on loopback and the Unix socket; others where the listener says `forward_auth = true` |
-//! | `POST /access/v1/search/…`, `POST /v1/plan`, `POST /v1/explain`, `Doorward-Explain: true`, `GET /v1/status` | the Unix socket, or the credential |
-//! | `GET /metrics` | as status, or everybody where the listener says `metrics = true` |
+//!
+//! Over the Unix socket that is everybody unless its listener says otherwise, over loopback TCP
+//! everybody may `check`, and the rest are callers with a credential ([`super::callers`]).
 //!
 //! Over TCP the `Host` must be a loopback name or a configured one, so that no web page can reach a
 //! sidecar through a name of its own. Envoy sends the original request's, which the routes judge.
@@ -24,6 +30,6 @@ mod searches;
 mod workers;
 
 pub use checks::{Terms, evaluation, evaluations};
-pub(super) use door::{Door, Shared, Transport};
+pub(super) use door::{Door, Shared};
 pub use searches::{SearchError, search};
 pub(super) use workers::{Workers, accept};

@@ -21,7 +21,7 @@ use crate::sidecar::why::Why;
 /// Why a search is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SearchError {
-    /// HTTP 400.
+    /// HTTP 400, or 403.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// HTTP 422: resources are searched for by type and organization only.
@@ -32,16 +32,12 @@ pub enum SearchError {
     PerResource,
 }
 
-impl From<&SearchError> for Box<Problem> {
-    fn from(error: &SearchError) -> Self {
-        match error {
-            SearchError::Request(error) => Problem::malformed(error.to_string()).into(),
-            SearchError::PerResource => {
-                Problem::new(422, "search-per-resource", "this depends on each resource")
-                    .because(error.to_string())
-                    .into()
-            }
-        }
+impl SearchError {
+    /// What is answered where no request is at fault.
+    pub(super) fn problem(&self) -> Box<Problem> {
+        Problem::new(422, "search-per-resource", "this depends on each resource")
+            .because(self.to_string())
+            .into()
     }
 }
 
@@ -128,12 +124,13 @@ fn digest(target: Target, request: &Request<'_>, read: &ReadProperties) -> [u8; 
 pub fn search(
     state: &State,
     worker: &mut Worker,
-    terms: &Terms,
+    terms: &Terms<'_>,
     target: Target,
     body: &[u8],
 ) -> Result<Vec<u8>, SearchError> {
     let search = Search::parse(body)?;
     let asked = Asked::of(&search, target)?;
+    terms.admit(&state.mapping.resource_type(asked.request.resource.kind))?;
     let mut left = ATTEMPTS;
     loop {
         let staleness = state.staleness();

@@ -120,6 +120,7 @@ async fn work(
         let connection = Connection {
             door: dealt.door,
             worker: Arc::clone(&worker),
+            uid: None,
         };
         let served = serve(dealt.accepted, connection, drain.clone());
         let slot = dealt.slot;
@@ -158,16 +159,22 @@ impl Drain {
 struct Connection {
     door: Arc<Door>,
     worker: Arc<Mutex<Worker>>,
+    /// The user at the other end of a Unix socket.
+    uid: Option<u32>,
 }
 
-async fn serve(accepted: Accepted, connection: Connection, drain: Drain) {
+async fn serve(accepted: Accepted, mut connection: Connection, drain: Drain) {
     match accepted {
         Accepted::Tcp(stream, _) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => serve_stream(stream, connection, drain).await,
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
-            Ok(stream) => serve_stream(stream, connection, drain).await,
+            Ok(stream) => {
+                // Without it the peer is nobody in particular.
+                connection.uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                serve_stream(stream, connection, drain).await;
+            }
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
     }
@@ -181,7 +188,14 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = Arc::clone(&connection);
-        async move { Ok::<_, Infallible>(connection.door.answer(&connection.worker, request).await) }
+        async move {
+            Ok::<_, Infallible>(
+                connection
+                    .door
+                    .answer(&connection.worker, connection.uid, request)
+                    .await,
+            )
+        }
     });
     // `max_headers` is left alone: setting it makes hyper allocate them for each request.
     let served = http1::Builder::new()

@@ -4,6 +4,7 @@
 mod answers;
 mod batches;
 mod cache;
+mod callers;
 mod changes;
 mod documented;
 pub mod door_world;
