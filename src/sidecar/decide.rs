@@ -548,7 +548,9 @@ impl ReadProperties {
     }
 }
 
-/// Says why a check comes out as it does, as JSON: roles that grant it, or the nearest miss.
+/// Says why a check comes out as it does, as JSON: the roles and policies that grant it, the
+/// forbids that fired, the nearest miss or the fact that is missing; of which membership, and the
+/// service whose manifest declares the permission.
 ///
 /// # Errors
 ///
@@ -576,12 +578,22 @@ pub fn explain(
     let mut explanation = with_question(state, view, check, action, &held, |question| {
         serde_json::to_value(view.engine.explain(question)).unwrap_or_default()
     })?;
-    if standing == Standing::Stranger
-        && let Some(members) = explanation.as_object_mut()
-    {
+    let Some(members) = explanation.as_object_mut() else {
+        return Ok(explanation);
+    };
+    if standing == Standing::Stranger {
         // A stranger is denied before any policy is asked, whatever one would say.
         members.insert("allowed".to_owned(), false.into());
         members.insert("member".to_owned(), false.into());
+    } else {
+        let membership = serde_json::json!({
+            "organization": check.organization,
+            "user": check.user,
+        });
+        members.insert("membership".to_owned(), membership);
+    }
+    if let Some(key) = view.engine.key(action) {
+        members.insert("manifest".to_owned(), key.service.as_str().into());
     }
     Ok(explanation)
 }

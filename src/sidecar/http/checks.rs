@@ -114,6 +114,10 @@ impl<'s> Asking<'s> {
                 Ok(check) => explain(self.state, self.view, worker, check)?,
                 Err(why) => plain(*why),
             };
+            // Facts changed between the two: neither is wrong, and they do not belong together.
+            if value.get("allowed").and_then(Value::as_bool) != Some(outcome.decision.is_allow()) {
+                worker.overtaken = true;
+            }
             raw(&value)
         } else {
             None

@@ -1,5 +1,6 @@
-//! `POST /access/v1/search/…` and `POST /v1/plan`.
+//! `POST /access/v1/search/…` and `POST /v1/plan`, and explanations on the same random worlds.
 
+mod explain;
 mod pages;
 mod plans;
 mod random;
