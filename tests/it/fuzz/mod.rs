@@ -120,4 +120,5 @@ tests! {
     cookies
     sealed_values
     forward_auth
+    evaluations
 }

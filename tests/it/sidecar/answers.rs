@@ -358,6 +358,27 @@ async fn the_metadata_names_the_configured_public_url() {
 }
 
 #[tokio::test]
+async fn every_endpoint_that_the_metadata_names_answers() {
+    let running = Running::with(|config| {
+        config.public_url = Some("https://pdp.internal".to_owned());
+    })
+    .await;
+    let metadata = running.get("/.well-known/authzen-configuration").await;
+    let body = question("acme", 1, "read").to_string();
+    let mut endpoints = 0;
+    for (name, url) in metadata.json().as_object().unwrap() {
+        if name.ends_with("_endpoint") {
+            let path = url.as_str().unwrap();
+            let path = path.strip_prefix("https://pdp.internal").unwrap();
+            let reply = running.raw_unix(&post(path, "", &body)).await;
+            assert_eq!(reply.status, 200, "{name}: {reply:?}");
+            endpoints += 1;
+        }
+    }
+    assert_eq!(endpoints, 5);
+}
+
+#[tokio::test]
 async fn the_metadata_of_a_url_with_a_path_stands_between_host_and_path() {
     let running = Running::with(|config| {
         config.public_url = Some("https://pdp.internal/t1".to_owned());

@@ -1,6 +1,7 @@
 //! The targets: what is given bytes, and what must be true of the answer. Their own readings of the
 //! specifications are beside them, written apart from the product's.
 
+pub mod checks;
 pub mod clients;
 pub mod cookies;
 pub mod documents;
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cookies", cookies::cookies),
     ("sealed_values", sealed::sealed_values),
     ("forward_auth", proxies::forward_auth),
+    ("evaluations", checks::evaluations),
 ];
 
 /// A verdict of what can be printed; it must not hold what was sent.
