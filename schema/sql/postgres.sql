@@ -220,34 +220,6 @@ ALTER TABLE audit_log ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
 CREATE INDEX idx_audit_organization ON public.audit_log USING btree (organization_id, at) WHERE (organization_id IS NOT NULL);
 
-CREATE TABLE authorization_code_details (
-    code_id uuid NOT NULL,
-    grant_id uuid NOT NULL,
-    nonce text
-);
-
-ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_code_id_fkey FOREIGN KEY (code_id) REFERENCES authorization_codes(id) ON DELETE CASCADE;
-
-ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
-
-ALTER TABLE authorization_code_details ADD CONSTRAINT authorization_code_details_pkey PRIMARY KEY (code_id);
-
-CREATE INDEX idx_code_details_grant ON public.authorization_code_details USING btree (grant_id);
-
-CREATE TABLE authorization_code_tombstones (
-    code_hash text NOT NULL,
-    grant_id uuid NOT NULL,
-    purge_at timestamp with time zone NOT NULL
-);
-
-ALTER TABLE authorization_code_tombstones ADD CONSTRAINT authorization_code_tombstones_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
-
-ALTER TABLE authorization_code_tombstones ADD CONSTRAINT authorization_code_tombstones_pkey PRIMARY KEY (code_hash);
-
-CREATE INDEX idx_code_tombstones_grant ON public.authorization_code_tombstones USING btree (grant_id);
-
-CREATE INDEX idx_code_tombstones_purge ON public.authorization_code_tombstones USING btree (purge_at);
-
 CREATE TABLE authorization_codes (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     code_hash character varying(255) NOT NULL,
@@ -472,7 +444,10 @@ CREATE TABLE grants (
     last_used_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
-    revoke_reason character varying(40)
+    revoke_reason character varying(40),
+    nonce text,
+    redeemed_code_hash character varying(255),
+    refresh_generation bigint NOT NULL DEFAULT 0
 );
 
 ALTER TABLE grants ADD CONSTRAINT grants_binding_check CHECK ((binding = ANY (ARRAY['session'::text, 'standalone'::text])));
@@ -737,21 +712,6 @@ ALTER TABLE pushed_requests ADD CONSTRAINT pushed_requests_pkey PRIMARY KEY (uri
 CREATE INDEX idx_pushed_requests_client ON public.pushed_requests USING btree (client_id);
 
 CREATE INDEX idx_pushed_requests_expires ON public.pushed_requests USING btree (expires_at);
-
-CREATE TABLE refresh_token_details (
-    token_id uuid NOT NULL,
-    grant_id uuid NOT NULL,
-    generation bigint NOT NULL,
-    idle_expires_at timestamp with time zone NOT NULL
-);
-
-ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES grants(id) ON DELETE CASCADE;
-
-ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_grant_id_key UNIQUE (grant_id);
-
-ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_pkey PRIMARY KEY (token_id);
-
-ALTER TABLE refresh_token_details ADD CONSTRAINT refresh_token_details_token_id_fkey FOREIGN KEY (token_id) REFERENCES refresh_tokens(id) ON DELETE CASCADE;
 
 CREATE TABLE refresh_token_tombstones (
     token_hash text NOT NULL,

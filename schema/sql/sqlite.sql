@@ -38,24 +38,6 @@ CREATE TABLE audit_log (
 
 CREATE INDEX idx_audit_organization ON audit_log(organization_id, at) WHERE organization_id IS NOT NULL;
 
-CREATE TABLE authorization_code_details (
-    code_id BLOB NOT NULL PRIMARY KEY REFERENCES authorization_codes(id) ON DELETE CASCADE CHECK (length(code_id) = 16),
-    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
-    nonce TEXT
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX idx_code_details_grant ON authorization_code_details(grant_id);
-
-CREATE TABLE authorization_code_tombstones (
-    code_hash TEXT NOT NULL PRIMARY KEY,
-    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
-    purge_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX idx_code_tombstones_grant ON authorization_code_tombstones(grant_id);
-
-CREATE INDEX idx_code_tombstones_purge ON authorization_code_tombstones(purge_at);
-
 CREATE TABLE authorization_codes (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     code_hash TEXT NOT NULL UNIQUE CHECK (length(code_hash) <= 255),
@@ -222,7 +204,7 @@ CREATE TABLE grants (
     expires_at INTEGER NOT NULL,          -- absolute: nothing of it lives longer
     revoked_at INTEGER,
     revoke_reason TEXT CHECK (length(revoke_reason) <= 40)
-) STRICT;
+, nonce TEXT, redeemed_code_hash TEXT CHECK (length(redeemed_code_hash) <= 255), refresh_generation INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE INDEX idx_grants_client ON grants(client_id);
 
@@ -445,14 +427,6 @@ CREATE TABLE pushed_requests (
 CREATE INDEX idx_pushed_requests_client ON pushed_requests(client_id);
 
 CREATE INDEX idx_pushed_requests_expires ON pushed_requests(expires_at);
-
-CREATE TABLE refresh_token_details (
-    token_id BLOB NOT NULL PRIMARY KEY REFERENCES refresh_tokens(id) ON DELETE CASCADE CHECK (length(token_id) = 16),
-    grant_id BLOB NOT NULL REFERENCES grants(id) ON DELETE CASCADE CHECK (length(grant_id) = 16),
-    generation INTEGER NOT NULL,          -- 0 for the first of its grant
-    idle_expires_at INTEGER NOT NULL,
-    UNIQUE (grant_id)                     -- one live branch
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE refresh_token_tombstones (
     token_hash TEXT NOT NULL PRIMARY KEY,

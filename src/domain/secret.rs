@@ -3,6 +3,7 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A value that must not leave the process by accident: no `Display`, no `Serialize`, an empty
@@ -44,6 +45,35 @@ impl PlainToken {
         text.push_str(prefix);
         data_encoding::BASE64URL_NOPAD.encode_append(random.as_slice(), &mut text);
         Self(Secret::new(text))
+    }
+
+    /// The same, with the id of what it belongs to before the random bits: so that it is found by an
+    /// id that was minted lately, also when no row has its digest any more.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "takes the bits in: they are wiped when this returns"
+    )]
+    pub fn from_random_of(prefix: &str, owner: Uuid, random: Zeroizing<[u8; 32]>) -> Self {
+        let mut bytes = Zeroizing::new([0; 48]);
+        let (id, secret) = bytes.split_at_mut(16);
+        id.copy_from_slice(owner.as_bytes());
+        secret.copy_from_slice(random.as_slice());
+        let mut text = String::with_capacity(prefix.len() + 64);
+        text.push_str(prefix);
+        data_encoding::BASE64URL_NOPAD.encode_append(bytes.as_slice(), &mut text);
+        Self(Secret::new(text))
+    }
+
+    /// What a token of [`Self::from_random_of`] says it belongs to. Anybody can write that: it counts
+    /// only where the digest is known, too.
+    pub fn owner(&self, prefix: &str) -> Option<Uuid> {
+        let text = self.expose().strip_prefix(prefix)?;
+        let bytes = data_encoding::BASE64URL_NOPAD
+            .decode(text.as_bytes())
+            .ok()
+            .filter(|bytes| bytes.len() == 48)
+            .map(Zeroizing::new)?;
+        bytes.first_chunk().copied().map(Uuid::from_bytes)
     }
 
     /// Takes in what a caller presented. Nothing is checked: only its digest is ever looked up.

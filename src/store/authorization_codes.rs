@@ -1,6 +1,5 @@
-//! Rows of authorization codes, deleted when they are used, and the marks that used ones leave.
-
-use uuid::Uuid;
+//! Rows of authorization codes, deleted when they are used, and the marks that used ones leave in
+//! their grants. A code's row has its grant's id: a grant begins with one.
 
 use crate::domain::{ClientId, GrantId, Timestamp, TokenDigest, UserId};
 
@@ -9,8 +8,8 @@ use super::{Row, StoreError, Tx};
 /// A code to be given out. Its row is the digest's; the code itself is kept nowhere.
 #[derive(Debug, Clone)]
 pub struct NewCode {
-    /// The row's id.
-    pub id: Uuid,
+    /// What it redeems to.
+    pub grant_id: GrantId,
     /// The code's digest.
     pub digest: TokenDigest,
     /// Who may redeem it.
@@ -21,10 +20,6 @@ pub struct NewCode {
     pub redirect_uri: String,
     /// PKCE's challenge, of method S256.
     pub code_challenge: String,
-    /// What it redeems to.
-    pub grant_id: GrantId,
-    /// For the ID token.
-    pub nonce: Option<String>,
     /// Refused from then on.
     pub expires_at: Timestamp,
     /// When it was made.
@@ -34,8 +29,8 @@ pub struct NewCode {
 /// A code that was live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
-    /// The row's id.
-    pub id: Uuid,
+    /// What it redeems to.
+    pub grant_id: GrantId,
     /// Who may redeem it.
     pub client_id: ClientId,
     /// Whose grant it is.
@@ -44,10 +39,6 @@ pub struct Code {
     pub redirect_uri: String,
     /// PKCE's challenge, of method S256.
     pub code_challenge: String,
-    /// What it redeems to.
-    pub grant_id: GrantId,
-    /// For the ID token.
-    pub nonce: Option<String>,
     /// Refused from then on.
     pub expires_at: Timestamp,
 }
@@ -59,7 +50,7 @@ pub fn insert(tx: &mut dyn Tx, code: &NewCode) -> Result<(), StoreError> {
          code_challenge, code_challenge_method, expires_at, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'S256', ?7, ?8)",
         &[
-            code.id.into(),
+            code.grant_id.into(),
             code.digest.into(),
             code.client_id.into(),
             code.user_id.into(),
@@ -69,24 +60,14 @@ pub fn insert(tx: &mut dyn Tx, code: &NewCode) -> Result<(), StoreError> {
             code.created_at.into(),
         ],
     )?;
-    tx.exec(
-        "INSERT INTO authorization_code_details (code_id, grant_id, nonce) VALUES (?1, ?2, ?3)",
-        &[
-            code.id.into(),
-            code.grant_id.into(),
-            code.nonce.clone().into(),
-        ],
-    )?;
     Ok(())
 }
 
 /// The live code of this digest.
 pub fn find(tx: &mut dyn Tx, digest: TokenDigest) -> Result<Option<Code>, StoreError> {
     tx.rows(
-        "SELECT c.id, c.client_id, c.user_id, c.redirect_uri, c.code_challenge, d.grant_id, \
-         d.nonce, c.expires_at \
-         FROM authorization_codes c JOIN authorization_code_details d ON d.code_id = c.id \
-         WHERE c.code_hash = ?1",
+        "SELECT id, client_id, user_id, redirect_uri, code_challenge, expires_at \
+         FROM authorization_codes WHERE code_hash = ?1",
         &[digest.into()],
     )?
     .first()
@@ -96,25 +77,18 @@ pub fn find(tx: &mut dyn Tx, digest: TokenDigest) -> Result<Option<Code>, StoreE
 
 fn from_row(row: &Row) -> Result<Code, StoreError> {
     Ok(Code {
-        id: row.uuid(0)?,
+        grant_id: GrantId::from_uuid(row.uuid(0)?),
         client_id: ClientId::from_uuid(row.uuid(1)?),
         user_id: UserId::from_uuid(row.uuid(2)?),
         redirect_uri: row.text(3)?.to_owned(),
         code_challenge: row.text(4)?.to_owned(),
-        grant_id: GrantId::from_uuid(row.uuid(5)?),
-        nonce: row.optional_text(6)?.map(str::to_owned),
-        expires_at: row.time(7)?,
+        expires_at: row.time(5)?,
     })
 }
 
 /// Takes the code, once: of any number of transactions only one sees `true`. What is left is a mark
-/// of the grant it belonged to, until `purge_at`.
-pub fn redeem(
-    tx: &mut dyn Tx,
-    digest: TokenDigest,
-    grant: GrantId,
-    purge_at: Timestamp,
-) -> Result<bool, StoreError> {
+/// in the row of the grant it belonged to.
+pub fn redeem(tx: &mut dyn Tx, digest: TokenDigest, grant: GrantId) -> Result<bool, StoreError> {
     let taken = tx.rows(
         "DELETE FROM authorization_codes WHERE code_hash = ?1 RETURNING id",
         &[digest.into()],
@@ -123,20 +97,17 @@ pub fn redeem(
         return Ok(false);
     }
     tx.exec(
-        "INSERT INTO authorization_code_tombstones (code_hash, grant_id, purge_at) \
-         VALUES (?1, ?2, ?3)",
-        &[digest.into(), grant.into(), purge_at.into()],
+        "UPDATE grants SET redeemed_code_hash = ?1 WHERE id = ?2",
+        &[digest.into(), grant.into()],
     )?;
     Ok(true)
 }
 
-/// The grant of a code that was used.
-pub fn used(tx: &mut dyn Tx, digest: TokenDigest) -> Result<Option<GrantId>, StoreError> {
-    tx.rows(
-        "SELECT grant_id FROM authorization_code_tombstones WHERE code_hash = ?1",
-        &[digest.into()],
-    )?
-    .first()
-    .map(|row| row.uuid(0).map(GrantId::from_uuid))
-    .transpose()
+/// Whether the grant began with this code, and it was used.
+pub fn was_used(tx: &mut dyn Tx, grant: GrantId, digest: TokenDigest) -> Result<bool, StoreError> {
+    let rows = tx.rows(
+        "SELECT 1 FROM grants WHERE id = ?1 AND redeemed_code_hash = ?2",
+        &[grant.into(), digest.into()],
+    )?;
+    Ok(!rows.is_empty())
 }

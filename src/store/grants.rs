@@ -35,6 +35,8 @@ pub struct Grant {
     pub amr: Vec<String>,
     /// How strongly.
     pub acr: Option<String>,
+    /// What the request wanted to find in the ID token.
+    pub nonce: Option<String>,
     /// The thumbprint of the key that its tokens are bound to (RFC 9449).
     pub dpop_jkt: Option<String>,
     /// When it was made.
@@ -64,7 +66,7 @@ impl Grant {
 
 const SELECT: &str = "SELECT id, client_id, user_id, session_id, binding, organization_id, scope, \
      resources, authenticated_at, amr, acr, dpop_jkt, created_at, last_used_at, expires_at, \
-     revoked_at FROM grants";
+     revoked_at, nonce FROM grants";
 
 fn from_row(row: &Row) -> Result<Grant, StoreError> {
     let wrong = |column, wanted| StoreError::Inconsistent { column, wanted };
@@ -85,6 +87,7 @@ fn from_row(row: &Row) -> Result<Grant, StoreError> {
         last_used_at: row.time(13)?,
         expires_at: row.time(14)?,
         revoked_at: row.optional_time(15)?,
+        nonce: row.optional_text(16)?.map(str::to_owned),
     })
 }
 
@@ -112,8 +115,8 @@ pub fn insert(tx: &mut dyn Tx, grant: &Grant) -> Result<(), StoreError> {
     tx.exec(
         "INSERT INTO grants (id, client_id, user_id, session_id, binding, organization_id, scope, \
          resources, authenticated_at, amr, acr, dpop_jkt, created_at, last_used_at, expires_at, \
-         revoked_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         revoked_at, nonce) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         &[
             grant.id.into(),
             grant.client_id.into(),
@@ -131,6 +134,7 @@ pub fn insert(tx: &mut dyn Tx, grant: &Grant) -> Result<(), StoreError> {
             grant.last_used_at.into(),
             grant.expires_at.into(),
             grant.revoked_at.into(),
+            grant.nonce.clone().into(),
         ],
     )?;
     Ok(())
@@ -180,15 +184,10 @@ pub fn revoke(
         &[now.into(), reason.into(), id.into()],
     )?;
     tx.exec(
-        "DELETE FROM authorization_codes WHERE id IN \
-         (SELECT code_id FROM authorization_code_details WHERE grant_id = ?1)",
+        "DELETE FROM authorization_codes WHERE id = ?1",
         &[id.into()],
     )?;
-    tx.exec(
-        "DELETE FROM refresh_tokens WHERE id IN \
-         (SELECT token_id FROM refresh_token_details WHERE grant_id = ?1)",
-        &[id.into()],
-    )?;
+    tx.exec("DELETE FROM refresh_tokens WHERE id = ?1", &[id.into()])?;
     Ok(changed > 0)
 }
 

@@ -47,6 +47,7 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     5 "registration" "0005_registration.sql",
     6 "addresses" "0006_addresses.sql",
     7 "indexes" "0007_indexes.sql",
+    8 "grants" "0008_grants.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
@@ -57,6 +58,7 @@ const POSTGRES: &[Migration] = migrations! { "postgres":
     5 "registration" "0005_registration.sql",
     6 "addresses" "0006_addresses.sql",
     7 "indexes" "0007_indexes.sql",
+    8 "grants" "0008_grants.sql",
 };
 
 /// The steps for an engine, in order.

@@ -1,8 +1,7 @@
-//! Rows of refresh tokens, one a grant, and the marks that used ones leave.
+//! Rows of refresh tokens, and the marks that used ones leave. A grant has one live token, whose row
+//! has its id: two branches cannot be.
 
 use std::time::Duration;
-
-use uuid::Uuid;
 
 use crate::domain::{ClientId, GrantId, Timestamp, TokenDigest, UserId};
 
@@ -12,8 +11,6 @@ use super::{Row, StoreError, Tx};
 /// A refresh token to be given out.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRefreshToken {
-    /// The row's id.
-    pub id: Uuid,
     /// The token's digest.
     pub digest: TokenDigest,
     /// Who may use it.
@@ -32,14 +29,8 @@ pub struct NewRefreshToken {
 
 impl NewRefreshToken {
     /// The first one of a grant, at `now`, for as long as it may lie unused.
-    pub fn first(
-        id: Uuid,
-        digest: TokenDigest,
-        grant: &Grant,
-        (now, idle): (Timestamp, Duration),
-    ) -> Self {
+    pub fn first(digest: TokenDigest, grant: &Grant, (now, idle): (Timestamp, Duration)) -> Self {
         Self {
-            id,
             digest,
             client_id: grant.client_id,
             user_id: grant.user_id,
@@ -53,14 +44,13 @@ impl NewRefreshToken {
     /// The one that follows `old`.
     pub fn after(
         old: &RefreshToken,
-        id: Uuid,
         digest: TokenDigest,
         grant: &Grant,
         times: (Timestamp, Duration),
     ) -> Self {
         Self {
             generation: old.generation.saturating_add(1),
-            ..Self::first(id, digest, grant, times)
+            ..Self::first(digest, grant, times)
         }
     }
 }
@@ -68,8 +58,6 @@ impl NewRefreshToken {
 /// A live refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The row's id.
-    pub id: Uuid,
     /// The token's digest.
     pub digest: TokenDigest,
     /// Who may use it.
@@ -103,7 +91,7 @@ pub fn insert(tx: &mut dyn Tx, token: &NewRefreshToken) -> Result<(), StoreError
         "INSERT INTO refresh_tokens (id, token_hash, client_id, user_id, expires_at, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &[
-            token.id.into(),
+            token.grant_id.into(),
             token.digest.into(),
             token.client_id.into(),
             token.user_id.into(),
@@ -111,34 +99,22 @@ pub fn insert(tx: &mut dyn Tx, token: &NewRefreshToken) -> Result<(), StoreError
             token.created_at.into(),
         ],
     )?;
-    tx.exec(
-        "INSERT INTO refresh_token_details (token_id, grant_id, generation, idle_expires_at) \
-         VALUES (?1, ?2, ?3, ?4)",
-        &[
-            token.id.into(),
-            token.grant_id.into(),
-            token.generation.into(),
-            token.idle_expires_at.into(),
-        ],
-    )?;
     Ok(())
 }
 
-const SELECT: &str = "SELECT t.id, t.token_hash, t.client_id, d.grant_id, d.generation, \
-     d.idle_expires_at \
-     FROM refresh_tokens t JOIN refresh_token_details d ON d.token_id = t.id";
+const SELECT: &str = "SELECT t.id, t.token_hash, t.client_id, g.refresh_generation, t.expires_at \
+     FROM refresh_tokens t JOIN grants g ON g.id = t.id";
 
 fn from_row(row: &Row) -> Result<RefreshToken, StoreError> {
     Ok(RefreshToken {
-        id: row.uuid(0)?,
+        grant_id: GrantId::from_uuid(row.uuid(0)?),
         digest: TokenDigest::from_hex(row.text(1)?).ok_or(StoreError::Inconsistent {
             column: 1,
             wanted: "a SHA-256 in hex",
         })?,
         client_id: ClientId::from_uuid(row.uuid(2)?),
-        grant_id: GrantId::from_uuid(row.uuid(3)?),
-        generation: row.int(4)?,
-        idle_expires_at: row.time(5)?,
+        generation: row.int(3)?,
+        idle_expires_at: row.time(4)?,
     })
 }
 
@@ -153,7 +129,7 @@ pub fn find(tx: &mut dyn Tx, digest: TokenDigest) -> Result<Option<RefreshToken>
 
 /// The live token of a grant.
 pub fn of_grant(tx: &mut dyn Tx, grant: GrantId) -> Result<Option<RefreshToken>, StoreError> {
-    let sql = format!("{SELECT} WHERE d.grant_id = ?1");
+    let sql = format!("{SELECT} WHERE t.id = ?1");
     tx.rows(&sql, &[grant.into()])?
         .first()
         .map(from_row)
@@ -204,5 +180,9 @@ pub fn rotate(
         ],
     )?;
     insert(tx, new)?;
+    tx.exec(
+        "UPDATE grants SET refresh_generation = ?1 WHERE id = ?2",
+        &[new.generation.into(), new.grant_id.into()],
+    )?;
     Ok(true)
 }

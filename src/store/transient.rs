@@ -35,7 +35,6 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("revoked_grants", "grant_id", "expires_at"),
     Transient::new("sessions", "id", "expires_at"),
     Transient::new("authorization_codes", "id", "expires_at"),
-    Transient::new("authorization_code_tombstones", "code_hash", "purge_at"),
     Transient::new("refresh_tokens", "id", "expires_at"),
     Transient::new("refresh_token_tombstones", "token_hash", "purge_at"),
     Transient::new("grants", "id", "expires_at"),

@@ -23,7 +23,7 @@ use crate::store::{StoreError, Tx, consents, members, pushed_requests, users};
 use super::interaction::Interaction;
 
 /// What secret scanners and people know a code by.
-const PREFIX: &str = "dwa_";
+pub(super) const PREFIX: &str = "dwa_";
 
 /// A code to be given out.
 pub(super) struct Issue<'a> {
@@ -58,8 +58,10 @@ pub(super) async fn issue(
     authority: &Authority,
     issue: Issue<'_>,
 ) -> Result<Result<PlainToken, AuthorizeError>, StoreError> {
-    let code = PlainToken::from_random(PREFIX, authority.entropy.token_bits());
-    let rows = Arc::new(rows(authority, &issue, &code));
+    let grant = GrantId::mint(authority.clock.now(), authority.entropy.id_bits());
+    let bits = authority.entropy.token_bits();
+    let code = PlainToken::from_random_of(PREFIX, grant.as_uuid(), bits);
+    let rows = Arc::new(rows(authority, &issue, grant, &code));
     let written = match write(authority, Arc::clone(&rows)).await {
         // The first two who agree to an app at a URL at once: its row is there now.
         Err(NotIssued::Store(StoreError::Unique { .. })) if rows.fetched.is_some() => {
@@ -111,11 +113,11 @@ impl From<StoreError> for NotIssued {
     }
 }
 
-fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
+fn rows(authority: &Authority, issue: &Issue<'_>, id: GrantId, code: &PlainToken) -> Rows {
     let now = authority.clock.now();
     let (app, session, request) = (issue.app, issue.session, &issue.interaction.request);
     let grant = Grant {
-        id: GrantId::mint(now, authority.entropy.id_bits()),
+        id,
         client_id: app.id,
         user_id: session.user_id,
         session_id: Some(session.id),
@@ -126,6 +128,7 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
         authenticated_at: session.authenticated_at,
         amr: session.amr.clone(),
         acr: session.acr.clone(),
+        nonce: request.nonce.clone(),
         dpop_jkt: request.dpop_jkt.clone(),
         created_at: now,
         last_used_at: now,
@@ -133,14 +136,12 @@ fn rows(authority: &Authority, issue: &Issue<'_>, code: &PlainToken) -> Rows {
         revoked_at: None,
     };
     let new_code = NewCode {
-        id: authority.mint_uuid(),
+        grant_id: grant.id,
         digest: token_digest(code),
         client_id: app.id,
         user_id: session.user_id,
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone(),
-        grant_id: grant.id,
-        nonce: request.nonce.clone(),
         expires_at: now.plus(authority.config.lifetimes.code),
         created_at: now,
     };

@@ -231,6 +231,7 @@ pub async fn approve(
                 authenticated_at: session.authenticated_at,
                 amr: session.amr.clone(),
                 acr: session.acr.clone(),
+                nonce: None,
                 dpop_jkt: None,
                 created_at: now,
                 last_used_at: now,

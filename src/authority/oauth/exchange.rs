@@ -1,14 +1,11 @@
 //! A code becomes tokens, once: RFC 6749 §4.1.3 with PKCE (RFC 7636).
 //!
-//! The code's row is deleted by whoever redeems it and leaves a mark. Whoever comes with it again
+//! The code's row is deleted by whoever redeems it and leaves a mark in its grant's row. Whoever comes with it again
 //! meets the mark, and everything that came of the code is revoked: one of the two is not the client
 //! it was meant for.
 
-use std::time::Duration;
-
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::authority::app::Authority;
 use crate::authority::config::Lifetimes;
@@ -24,12 +21,10 @@ use crate::store::refresh_tokens::{self, NewRefreshToken};
 use crate::store::{Lock, StoreError, Tx, grants};
 
 use super::client_auth::AuthenticatedClient;
+use super::codes;
 use super::dpop::ProvenKey;
 use super::issue::{self, Issued, REFRESH_PREFIX};
 use super::{Refused, Use, app_of};
-
-/// How long a used code is known for one. It would have ended a minute after it was made.
-const MARK: Duration = Duration::from_hours(24);
 
 /// What a client brings to redeem a code.
 #[derive(Debug, Clone)]
@@ -68,7 +63,6 @@ pub(super) async fn exchange(
         issuer: authority.config.issuer.to_string(),
         lifetimes: authority.config.lifetimes,
         now: authority.clock.now(),
-        refresh_id: authority.mint_uuid(),
         refresh_token,
         audits: Audits::new(authority, app),
     };
@@ -89,7 +83,6 @@ struct Attempt {
     issuer: String,
     lifetimes: Lifetimes,
     now: Timestamp,
-    refresh_id: Uuid,
     refresh_token: PlainToken,
     audits: Audits,
 }
@@ -146,8 +139,7 @@ impl Attempt {
             Ok(wanted) => wanted,
             Err(error) => return Ok(Err(error)),
         };
-        let mark_until = self.now.plus(MARK);
-        if !authorization_codes::redeem(tx, self.digest, grant.id, mark_until)? {
+        if !authorization_codes::redeem(tx, self.digest, grant.id)? {
             return self.replayed(tx).map(Err);
         }
         let Some((client, user_epoch)) = issue::standing(tx, &grant, self.now)? else {
@@ -166,14 +158,13 @@ impl Attempt {
             audience,
             jkt: self.key.as_ref().map(|key| key.jkt.clone()),
             refresh_token: refreshes.then(|| self.refresh_token.clone()),
-            nonce: code.nonce,
+            nonce: grant.nonce.clone(),
             grant,
         }))
     }
 
     fn give_refresh_token(&self, tx: &mut dyn Tx, grant: &grants::Grant) -> Result<(), StoreError> {
         let first = NewRefreshToken::first(
-            self.refresh_id,
             token_digest(&self.refresh_token),
             grant,
             (self.now, self.lifetimes.refresh_idle),
@@ -215,7 +206,9 @@ impl Attempt {
 
     /// The code is unknown, or was used: then all that came of it ends.
     fn replayed(&self, tx: &mut dyn Tx) -> Result<OAuthError, StoreError> {
-        if let Some(grant) = authorization_codes::used(tx, self.digest)?
+        let owner = self.redeemed.code.owner(codes::PREFIX);
+        if let Some(grant) = owner.map(GrantId::from_uuid)
+            && authorization_codes::was_used(tx, grant, self.digest)?
             && revoke_grant(tx, grant, self.now, &self.lifetimes, "code_replayed")?
         {
             metrics::counter!("doorward_authority_replays_total", "kind" => "code").increment(1);

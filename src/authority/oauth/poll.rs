@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::authority::app::Authority;
 use crate::authority::config::Lifetimes;
@@ -55,7 +54,6 @@ pub(super) async fn poll(
         issuer: authority.config.issuer.to_string(),
         lifetimes: authority.config.lifetimes,
         now: authority.clock.now(),
-        refresh_id: authority.mint_uuid(),
         refresh_token: PlainToken::from_random(REFRESH_PREFIX, authority.entropy.token_bits()),
         entry: authority.audit(
             format!("client:{}", app.spec.identifier),
@@ -80,7 +78,6 @@ struct Attempt {
     issuer: String,
     lifetimes: Lifetimes,
     now: Timestamp,
-    refresh_id: Uuid,
     refresh_token: PlainToken,
     entry: AuditEntry,
 }
@@ -166,7 +163,6 @@ impl Attempt {
         let refreshes = issue::refreshes(&self.app, &grant);
         if refreshes {
             let first = NewRefreshToken::first(
-                self.refresh_id,
                 token_digest(&self.refresh_token),
                 &grant,
                 (self.now, self.lifetimes.refresh_idle),

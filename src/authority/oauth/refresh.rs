@@ -9,7 +9,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::authority::app::Authority;
@@ -78,7 +77,6 @@ pub(super) async fn refresh(
         issuer: authority.config.issuer.to_string(),
         lifetimes: authority.config.lifetimes,
         now: authority.clock.now(),
-        id: authority.mint_uuid(),
         reused: authority.audit(
             format!("client:{}", app.spec.identifier),
             "refresh_token.reused",
@@ -130,7 +128,6 @@ struct Attempt {
     issuer: String,
     lifetimes: Lifetimes,
     now: Timestamp,
-    id: Uuid,
     reused: AuditEntry,
 }
 
@@ -192,7 +189,6 @@ impl Attempt {
         };
         let new = NewRefreshToken::after(
             live,
-            self.id,
             token_digest(&self.successor),
             &issued.grant,
             (self.now, self.lifetimes.refresh_idle),

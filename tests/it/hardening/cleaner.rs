@@ -81,8 +81,6 @@ const NO_END: &[(&str, &str)] = &[
     ("account_details", "token_expires_at"),
     // The rotation of keys deletes them, and tells it in the audit log.
     ("signing_keys", "purge_at"),
-    // The same time as the `expires_at` of its token, which is watched.
-    ("refresh_token_details", "idle_expires_at"),
 ];
 
 /// Rows that end at `?1`, one of each table. Ids are `?2`, names `?3`; `?4` is a user, `?5` a
@@ -108,10 +106,6 @@ const ROWS: &[(&str, &str)] = &[
     (
         "authorization_codes",
         "(id, code_hash, client_id, user_id, redirect_uri, code_challenge, expires_at, created_at) VALUES (?2, ?3, ?5, ?4, 'x', 'y', ?1, ?1)",
-    ),
-    (
-        "authorization_code_tombstones",
-        "(code_hash, grant_id, purge_at) VALUES (?3, ?6, ?1)",
     ),
     (
         "refresh_tokens",

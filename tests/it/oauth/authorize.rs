@@ -56,7 +56,7 @@ async fn a_code_comes_with_its_grant(world: &World) {
     assert_eq!(answer["state"], "af0ifjsldkj");
     assert_eq!(answer["iss"], world.issuer());
     assert_eq!(answer.len(), 3, "{answer:?}");
-    assert!(answer["code"].starts_with("dwa_") && answer["code"].len() == 47);
+    assert!(answer["code"].starts_with("dwa_") && answer["code"].len() == 68);
     assert_eq!(reply.header("referrer-policy"), "no-referrer");
     assert!(reply.headers.get("access-control-allow-origin").is_none());
 
@@ -68,8 +68,8 @@ async fn a_code_comes_with_its_grant(world: &World) {
     assert_eq!(world.app.audited("grant.created").await, 1);
 
     let hash = digest(&answer["code"]);
-    let sql = "SELECT c.redirect_uri, c.code_challenge, d.nonce FROM authorization_codes c \
-               JOIN authorization_code_details d ON d.code_id = c.id WHERE c.code_hash = ?1";
+    let sql = "SELECT c.redirect_uri, c.code_challenge, g.nonce FROM authorization_codes c \
+               JOIN grants g ON g.id = c.id WHERE c.code_hash = ?1";
     let rows = world
         .app
         .authority

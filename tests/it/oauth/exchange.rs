@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
+use doorward::authority::jobs::clean;
 use doorward::authority::revocation;
 use doorward::crypto::digest::sha256;
+use doorward::domain::PlainToken;
 use doorward::domain::app::IdTokenAlg;
 use doorward::store::clients;
 use serde_json::json;
@@ -21,6 +23,8 @@ on_both_engines! {
     a_code_is_for_its_client_redirect_and_verifier_and_stays_for_them,
     a_code_redeemed_twice_ends_all_that_came_of_it,
     a_replayed_code_is_still_known_after_a_restart,
+    a_code_that_is_made_up_ends_nothing,
+    a_code_that_nobody_redeemed_in_time_is_no_replay,
     a_code_ends_with_its_minute_its_session_its_user_and_its_client,
     scope_and_resource_are_narrowed_and_never_widened,
     an_app_without_the_grant_type_or_without_offline_access_gets_no_refresh_token,
@@ -137,6 +141,37 @@ async fn a_replayed_code_is_still_known_after_a_restart(app: TestApp) {
     assert_eq!(status_of(&app, text(&first, "access_token")).await, 401);
 }
 
+async fn a_code_that_is_made_up_ends_nothing(app: TestApp) {
+    let board = confidential(&app, "board").await;
+    let agreed = agree(&app, &board, "openid").await;
+    let first = redeem(&app, &board, &agreed.code).await.expect(200);
+    // Whose grant it is can be read in the code, and in the access token.
+    let made_up =
+        PlainToken::from_random_of("dwa_", agreed.grant.as_uuid(), app.entropy.token_bits());
+    let tokens = [made_up.expose(), "dwa_", "dwa_AAAA", "x"];
+    for code in tokens {
+        expect_error(redeem(&app, &board, code).await, 400, "invalid_grant");
+    }
+    assert_eq!(status_of(&app, text(&first, "access_token")).await, 200);
+    assert_eq!(app.audited("code.replayed").await, 0);
+}
+
+async fn a_code_that_nobody_redeemed_in_time_is_no_replay(app: TestApp) {
+    let board = confidential(&app, "board").await;
+    let agreed = agree(&app, &board, "openid").await;
+    app.clock.advance(Duration::from_mins(2));
+    let cleaned = clean(&app.authority.store, &*app.clock).await;
+    assert!(cleaned.unwrap() > 0);
+    assert_eq!(count(&app, "authorization_codes").await, 0);
+    expect_error(
+        redeem(&app, &board, &agreed.code).await,
+        400,
+        "invalid_grant",
+    );
+    assert_eq!(app.audited("code.replayed").await, 0);
+    assert_eq!(count(&app, "revoked_grants").await, 0);
+}
+
 async fn a_code_ends_with_its_minute_its_session_its_user_and_its_client(app: TestApp) {
     let board = confidential(&app, "board").await;
     let late = agree(&app, &board, "openid").await;
@@ -247,7 +282,6 @@ async fn no_code_and_no_token_is_kept_in_the_database(app: TestApp) {
             let mut all = String::new();
             for table in [
                 "authorization_codes",
-                "authorization_code_tombstones",
                 "refresh_tokens",
                 "refresh_token_tombstones",
                 "grants",

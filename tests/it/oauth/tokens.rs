@@ -16,7 +16,6 @@ use doorward::store::grants::{self, Grant};
 use doorward::store::sessions::{self, NewSession, Session};
 use doorward::store::{StoreError, Tx};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::support::app::{Reply, TestApp};
 
@@ -141,6 +140,7 @@ pub fn a_grant(app: &TestApp, to: &App, user: UserId, session: SessionId, scope:
         authenticated_at: now,
         amr: vec!["pwd".to_owned()],
         acr: None,
+        nonce: Some("n-1".to_owned()),
         dpop_jkt: None,
         created_at: now,
         last_used_at: now,
@@ -152,16 +152,14 @@ pub fn a_grant(app: &TestApp, to: &App, user: UserId, session: SessionId, scope:
 /// Stores the grant and a code for it.
 pub async fn code_for(app: &TestApp, grant: Grant) -> String {
     let now = app.authority.clock.now();
-    let code = PlainToken::from_random("dwa_", app.entropy.token_bits());
+    let code = PlainToken::from_random_of("dwa_", grant.id.as_uuid(), app.entropy.token_bits());
     let new = NewCode {
-        id: Uuid::from_bytes(*app.entropy.token_bits().first_chunk::<16>().unwrap()),
         digest: token_digest(&code),
         client_id: grant.client_id,
         user_id: grant.user_id,
         redirect_uri: REDIRECT.to_owned(),
         code_challenge: BASE64URL_NOPAD.encode(&sha256(VERIFIER.as_bytes())),
         grant_id: grant.id,
-        nonce: Some("n-1".to_owned()),
         expires_at: now.plus(app.authority.config.lifetimes.code),
         created_at: now,
     };

@@ -88,6 +88,7 @@ async fn connect(app: &TestApp, user: UserId) -> GrantId {
                 authenticated_at: now,
                 amr: Vec::new(),
                 acr: None,
+                nonce: None,
                 dpop_jkt: None,
                 created_at: now,
                 last_used_at: now,

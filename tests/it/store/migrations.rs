@@ -1,9 +1,9 @@
 //! What migrations make of rows that were there before them.
 
-use doorward::domain::UserId;
+use doorward::domain::{GrantId, TokenDigest, UserId};
 use doorward::store::driver::Dialect;
 use doorward::store::migrate::migrations;
-use doorward::store::{StoreConfig, StoreLimits, Val, audit_chain, users};
+use doorward::store::{StoreConfig, StoreLimits, Val, audit_chain, refresh_tokens, users};
 use uuid::Uuid;
 
 use super::bench::{Bench, open};
@@ -192,6 +192,86 @@ fn addresses_become_lower_case_and_nobody_is_lost(config: StoreConfig) {
         let micros = i64::try_from(seconds).unwrap() * 1_000_000 + i64::from(nanos / 1_000);
         assert_eq!(micros, row.at);
         assert!(row.at > 1_767_225_600_000_000);
+    }
+}
+
+impl Old {
+    fn app(&self, id: u128) {
+        let (id, at) = (self.id(id), self.time(0));
+        self.run(&format!(
+            "INSERT INTO oauth_clients (id, client_id, name, redirect_uris, created_at, \
+             updated_at) VALUES ({id}, 'board', 'Board', {}, {at}, {at})",
+            match self.dialect {
+                Dialect::Sqlite => "'[]'",
+                Dialect::Postgres => "'{}'",
+            }
+        ));
+    }
+
+    /// A grant of user 1 to app 2.
+    fn grant(&self, id: u128) {
+        let (id, user, app) = (self.id(id), self.id(1), self.id(2));
+        let (at, end) = (self.time(0), self.time(1_000_000_000));
+        let none = match self.dialect {
+            Dialect::Sqlite => "'[]'",
+            Dialect::Postgres => "'{}'",
+        };
+        self.run(&format!(
+            "INSERT INTO grants (id, client_id, user_id, binding, scope, resources, \
+             authenticated_at, amr, created_at, last_used_at, expires_at) VALUES \
+             ({id}, {app}, {user}, 'standalone', 'openid', {none}, {at}, '', {at}, {at}, {end})"
+        ));
+    }
+
+    fn refresh_token(&self, id: u128, grant: u128, hash: TokenDigest, generation: i64) {
+        let (id, grant, user, app) = (self.id(id), self.id(grant), self.id(1), self.id(2));
+        let (at, end, hash) = (self.time(0), self.time(1_000_000_000), hash.to_hex());
+        self.run(&format!(
+            "INSERT INTO refresh_tokens (id, token_hash, client_id, user_id, expires_at, \
+             created_at) VALUES ({id}, '{hash}', {app}, {user}, {end}, {at}); \
+             INSERT INTO refresh_token_details (token_id, grant_id, generation, idle_expires_at) \
+             VALUES ({id}, {grant}, {generation}, {end})"
+        ));
+    }
+}
+
+fn refresh_tokens_of_before_are_still_good(config: StoreConfig) {
+    let hash = |byte| TokenDigest::from_bytes([byte; 32]);
+    let bench = upgraded(config, 8, |old| {
+        old.user(1, "ada@example.com", 0);
+        old.app(2);
+        for grant in 10..13 {
+            old.grant(grant);
+        }
+        old.refresh_token(20, 10, hash(1), 0);
+        old.refresh_token(21, 11, hash(2), 7);
+    });
+    for (byte, grant, generation) in [(1, 10, 0), (2, 11, 7)] {
+        let found = bench
+            .store
+            .read_blocking(|tx| refresh_tokens::find(tx, hash(byte)))
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.grant_id, GrantId::from_u128(grant));
+        assert_eq!(found.generation, generation);
+    }
+    let none = bench
+        .store
+        .read_blocking(|tx| refresh_tokens::of_grant(tx, GrantId::from_u128(12)));
+    assert_eq!(none.unwrap(), None);
+}
+
+#[test]
+fn refresh_tokens_of_before_are_still_good_on_sqlite() {
+    let directory = support::directory();
+    let path = directory.path().join("doorward.db");
+    refresh_tokens_of_before_are_still_good(StoreConfig::Sqlite { path });
+}
+
+#[test]
+fn refresh_tokens_of_before_are_still_good_on_postgresql() {
+    if let Some(config) = support::postgres::database() {
+        refresh_tokens_of_before_are_still_good(config);
     }
 }
 

@@ -380,7 +380,7 @@ fn verify(store: &Store, place: &Place, live: &[String], replayed: usize) {
                 let grant = grants::find(tx, token.grant_id)?.expect("its grant is there");
                 assert!(grant.revoked_at.is_none());
                 let branches = tx.rows(
-                    "SELECT token_id FROM refresh_token_details WHERE grant_id = ?1",
+                    "SELECT id FROM refresh_tokens WHERE id = ?1",
                     &[grant.id.into()],
                 )?;
                 assert_eq!(branches.len(), 1, "one live branch a grant");
