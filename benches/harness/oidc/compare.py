@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The authority beside npm's `oidc-provider`, in one alternating run: what a request costs the server in CPU.
 
-compare.py WORLD [--rounds 3] [--secs 3] [--connections 8] [--bin target/release/doorward-authority]
+compare.py WORLD [--rounds 3] [--secs 3] [--connections 64] [--bin target/release/doorward-authority]
 
 WORLD is a directory made by `cargo test --test it interop::speed -- --ignored` (see README.md): an installation with
 its apps, its configuration, and the settings of the scripts. Ends with 1 when a limit is missed."""
@@ -118,7 +118,7 @@ def main():
     parser.add_argument("world", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--secs", type=float, default=3)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--kinds", default=",".join(kind for kind, _ in KINDS), help="some of them, with commas")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target/release/doorward-authority")
     options = parser.parse_args()
