@@ -14,6 +14,10 @@ use super::{StoreError, Tx};
 /// The most writes that wait at a time, and so of one commit.
 pub(super) const GROUP: usize = 64;
 
+/// How often it is looked whether more come. A look takes a microsecond where nobody waits for the
+/// processor.
+const PATIENCE: usize = 4;
+
 /// A write whose caller waits.
 pub(super) trait Job: Send {
     /// Inside the transaction; may run again after [`Next::Again`]. Does not panic.
@@ -95,8 +99,17 @@ impl Leader {
     }
 
     fn take(&mut self) -> Option<Jobs> {
-        // Where the processor is shared: whoever is about to bring another write may do so first.
-        std::thread::yield_now();
+        // Where the processor is shared: whoever is about to bring another write may do so first,
+        // as long as somebody does.
+        let mut seen = 0;
+        for _ in 0..PATIENCE {
+            std::thread::yield_now();
+            let now = self.store.group.lock().jobs.len();
+            if now <= seen {
+                break;
+            }
+            seen = now;
+        }
         let mut waiting = self.store.group.lock();
         if waiting.jobs.is_empty() {
             waiting.led = false;

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql, TransactionBehavior, ffi};
+use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::watch;
 
 use crate::domain::Position;
@@ -25,8 +26,10 @@ const APPLICATION_ID: i32 = 0x446F_6F72;
 const READERS: u32 = 4;
 /// 32 MiB of log: the longer it may be, the more of what is written again is copied once.
 const CHECKPOINT_PAGES: i32 = 8192;
-/// Of which an idle authority uses next to nothing.
-const WRITER_CACHE_KIB: i32 = 4 * 1024;
+/// What writing touches again and again is a few hundred pages; a start over a large file fills it.
+const WRITER_CACHE_KIB: i32 = 2 * 1024;
+/// Emptied by each commit; what is read by key is a few pages.
+const READER_CACHE_KIB: i32 = 1024;
 const BUSY: Duration = Duration::from_secs(5);
 const POOL_WAIT: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 256;
@@ -56,7 +59,13 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let writer = pool(path, flags, 1, |connection| {
+        // Opens the connections of both, at the start or soon after it.
+        let opener = ScheduledThreadPool::builder()
+            .num_threads(1)
+            .thread_name_pattern("sqlite-open")
+            .build();
+        let opener = Arc::new(opener);
+        let writer = pool(path, flags, (1, &opener), |connection| {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
@@ -68,7 +77,8 @@ impl Sqlite {
             // Without it REPLACE would delete rows behind the capture triggers' back.
             connection.pragma_update(None, "recursive_triggers", true)
         })?;
-        let readers = pool(path, flags, READERS, |connection| {
+        let readers = pool(path, flags, (READERS, &opener), |connection| {
+            connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
             connection.pragma_update(None, "query_only", true)
         })?;
         Ok(Self {
@@ -82,7 +92,7 @@ impl Sqlite {
 fn pool(
     path: &Path,
     flags: OpenFlags,
-    size: u32,
+    (size, opener): (u32, &Arc<ScheduledThreadPool>),
     init: fn(&mut Connection) -> rusqlite::Result<()>,
 ) -> Result<Pool<Manager>, StoreError> {
     let manager = Manager::file(path)
@@ -95,6 +105,7 @@ fn pool(
     // One connection by hand, so that a failure is told in SQLite's words and not as a time-out.
     r2d2::ManageConnection::connect(&manager).map_err(|error| failed(&error))?;
     Pool::builder()
+        .thread_pool(Arc::clone(opener))
         .max_size(size)
         .min_idle(Some(1))
         .idle_timeout(None)
