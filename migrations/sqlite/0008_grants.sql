@@ -4,6 +4,11 @@ ALTER TABLE grants ADD COLUMN nonce TEXT;                             -- of the 
 ALTER TABLE grants ADD COLUMN redeemed_code_hash TEXT CHECK (length(redeemed_code_hash) <= 255); -- the mark of a used code
 ALTER TABLE grants ADD COLUMN refresh_generation INTEGER NOT NULL DEFAULT 0; -- of the live token; 0 for the first
 
+-- Whoever asks for the grants of a session knows whose it is.
+DROP INDEX idx_grants_session;
+DROP INDEX idx_grants_user;
+CREATE INDEX idx_grants_user ON grants(user_id, session_id);
+
 -- Codes live for a minute: a login that was under way begins again.
 DELETE FROM authorization_codes;
 DROP TABLE authorization_code_details;

@@ -466,9 +466,7 @@ CREATE INDEX idx_grants_expires ON public.grants USING btree (expires_at);
 
 CREATE INDEX idx_grants_organization ON public.grants USING btree (organization_id) WHERE (organization_id IS NOT NULL);
 
-CREATE INDEX idx_grants_session ON public.grants USING btree (session_id);
-
-CREATE INDEX idx_grants_user ON public.grants USING btree (user_id);
+CREATE INDEX idx_grants_user ON public.grants USING btree (user_id, session_id);
 
 CREATE TABLE identity_providers (
     provider character varying(30) NOT NULL,

@@ -212,9 +212,7 @@ CREATE INDEX idx_grants_expires ON grants(expires_at);
 
 CREATE INDEX idx_grants_organization ON grants(organization_id) WHERE organization_id IS NOT NULL;
 
-CREATE INDEX idx_grants_session ON grants(session_id);
-
-CREATE INDEX idx_grants_user ON grants(user_id);
+CREATE INDEX idx_grants_user ON grants(user_id, session_id);
 
 CREATE TABLE identity_providers (
     provider TEXT NOT NULL PRIMARY KEY CHECK (length(provider) <= 30),

@@ -31,7 +31,7 @@ use super::init::{InitError, apply_built_in};
 use super::jobs;
 use super::keys::{self, Keys, KeysError, check_canary, ensure_derivation_secret, read_ring};
 use super::load::LoadLimiter;
-use super::login::{self, DemoProvider, Directory, ProviderError};
+use super::login::{self, DemoProvider, Directory, ProviderError, RememberedSessions};
 use super::oauth::{KnownClients, backchannel};
 use super::outbound::{Outbound, OutboundSetupError};
 use super::providers;
@@ -65,6 +65,8 @@ pub struct Authority {
     pub documents: Documents,
     /// Clients as they were read last.
     pub known: KnownClients,
+    /// Sessions as they were read last.
+    pub sessions: RememberedSessions,
     /// Counts wrong secrets.
     pub failures: FailureLimiter,
     /// Counts requests by where they come from.
@@ -120,6 +122,7 @@ impl Authority {
             outbound: Arc::new(Outbound::new(login::outbound_config(&config))?),
             directory: Directory::default(),
             known: KnownClients::default(),
+            sessions: RememberedSessions::default(),
             demo,
             keys: Arc::new(keys),
             metadata: OnceLock::new(),

@@ -49,7 +49,7 @@ pub fn end_session(
         return Ok(None);
     };
     revocations::revoke_session(tx, session, refused_until(now, lifetimes))?;
-    let clients = revocations::clients_to_tell(tx, session)?;
+    let clients = revocations::clients_to_tell(tx, user, session)?;
     for client in &clients {
         let logout = Logout {
             id: ids(),
@@ -62,7 +62,7 @@ pub fn end_session(
         revocations::queue_logout(tx, &logout)?;
     }
     let mut ended = Vec::new();
-    for grant in grants::of_session(tx, session)? {
+    for grant in grants::of_session(tx, user, session)? {
         // Its access tokens carry the session's id: they are refused by that already.
         if grant.bound_session().is_some() && grants::revoke(tx, grant.id, now, "session_ended")? {
             ended.push(grant.id);

@@ -160,10 +160,16 @@ pub fn of_user(tx: &mut dyn Tx, user: UserId, now: Timestamp) -> Result<Vec<Gran
         .collect()
 }
 
-/// The grants that came from a session and are not revoked, whatever their binding.
-pub fn of_session(tx: &mut dyn Tx, session: SessionId) -> Result<Vec<Grant>, StoreError> {
-    let sql = format!("{SELECT} WHERE session_id = ?1 AND revoked_at IS NULL ORDER BY id");
-    tx.rows(&sql, &[session.into()])?
+/// The grants that came from a session of the user's and are not revoked, whatever their binding.
+pub fn of_session(
+    tx: &mut dyn Tx,
+    user: UserId,
+    session: SessionId,
+) -> Result<Vec<Grant>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE user_id = ?1 AND session_id = ?2 AND revoked_at IS NULL ORDER BY id"
+    );
+    tx.rows(&sql, &[user.into(), session.into()])?
         .iter()
         .map(from_row)
         .collect()

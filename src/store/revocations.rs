@@ -65,14 +65,18 @@ pub fn sessions_of(tx: &mut dyn Tx, user: UserId) -> Result<Vec<SessionId>, Stor
     .collect()
 }
 
-/// The clients that were logged in to through a session and want to hear of its end (OpenID Connect
+/// The clients that were logged in to through a session of the user's and want to hear of its end (OpenID Connect
 /// Back-Channel Logout).
-pub fn clients_to_tell(tx: &mut dyn Tx, session: SessionId) -> Result<Vec<ClientId>, StoreError> {
+pub fn clients_to_tell(
+    tx: &mut dyn Tx,
+    user: UserId,
+    session: SessionId,
+) -> Result<Vec<ClientId>, StoreError> {
     tx.rows(
         "SELECT DISTINCT g.client_id FROM grants g \
          JOIN client_details d ON d.client_id = g.client_id \
-         WHERE g.session_id = ?1 AND d.backchannel_logout_uri IS NOT NULL",
-        &[session.into()],
+         WHERE g.user_id = ?1 AND g.session_id = ?2 AND d.backchannel_logout_uri IS NOT NULL",
+        &[user.into(), session.into()],
     )?
     .iter()
     .map(|row: &Row| row.uuid(0).map(ClientId::from_uuid))

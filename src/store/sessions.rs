@@ -171,6 +171,22 @@ pub fn lives(
     Ok(!rows.is_empty())
 }
 
+/// Whether this session has not ended and its cookie still has this hash. Whether the user may act is
+/// for others to ask.
+pub fn lives_behind(
+    tx: &mut dyn Tx,
+    id: SessionId,
+    cookie: TokenDigest,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let rows = tx.rows(
+        "SELECT 1 FROM sessions s JOIN session_details d ON d.session_id = s.id \
+         WHERE s.id = ?1 AND s.token_hash = ?2 AND s.expires_at > ?3 AND d.idle_expires_at > ?3",
+        &[id.into(), cookie.into(), now.into()],
+    )?;
+    Ok(!rows.is_empty())
+}
+
 /// The session whose cookie has this hash, if it has not ended and its user may act.
 pub fn find_by_digest(
     tx: &mut dyn Tx,

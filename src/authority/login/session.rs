@@ -8,9 +8,11 @@ use http::header::COOKIE as COOKIE_HEADER;
 use crate::authority::app::Authority;
 use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
-use crate::domain::PlainToken;
+use crate::domain::{PlainToken, TokenDigest};
 use crate::store::StoreError;
 use crate::store::sessions::{self, Session};
+
+use super::remembered::Remembered;
 
 /// The cookie's name. The prefix makes browsers refuse it with a domain, a path or without `Secure`.
 pub const COOKIE: &str = "__Host-doorward";
@@ -25,10 +27,9 @@ pub async fn current(
     headers: &HeaderMap,
     address: ClientAddress,
 ) -> Result<Option<Session>, StoreError> {
-    let Some(token) = cookie(headers, COOKIE) else {
+    let Some(digest) = digest(headers) else {
         return Ok(None);
     };
-    let digest = token_digest(&PlainToken::presented(token.to_owned()));
     let now = authority.clock.now();
     let found = authority
         .store
@@ -49,7 +50,19 @@ pub async fn current(
         session.last_seen_at = now;
         session.idle_expires_at = now.plus(idle);
     }
+    authority.sessions.put(digest, &session, TOUCH_EVERY);
     Ok(Some(session))
+}
+
+/// The same as it was when it was last read, if that is less than a minute ago.
+pub fn remembered(authority: &Authority, headers: &HeaderMap) -> Option<Remembered> {
+    let now = authority.clock.now();
+    authority.sessions.get(digest(headers)?, now, TOUCH_EVERY)
+}
+
+fn digest(headers: &HeaderMap) -> Option<TokenDigest> {
+    let token = cookie(headers, COOKIE)?;
+    Some(token_digest(&PlainToken::presented(token.to_owned())))
 }
 
 /// The `Set-Cookie` of a new session.

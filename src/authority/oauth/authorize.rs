@@ -2,7 +2,7 @@
 
 use crate::authority::app::Authority;
 use crate::authority::apps::documents::{self, DocumentError};
-use crate::authority::login::{self, LoginError, LoginRequest};
+use crate::authority::login::{self, LoginError, LoginRequest, Remembered};
 use crate::crypto::digest::token_digest;
 use crate::crypto::seal::SealError;
 use crate::domain::app::{ApplicationType, ClientSource};
@@ -89,6 +89,37 @@ pub async fn start(
         Ok((known, interaction)) => proceed_or_tell(authority, known, interaction, session).await,
         Err(answer) => Ok(Outcome::Answer(answer)),
     }
+}
+
+/// A request comes in with a session that was read a moment ago. Tells what becomes of it unless that
+/// depends on more than a look: `None` means that nothing was done, and [`start`] is for it.
+///
+/// # Errors
+///
+/// [`Refusal`]: show a page, redirect nowhere.
+pub async fn start_remembered(
+    authority: &Authority,
+    parameters: &Parameters,
+    remembered: Remembered,
+) -> Result<Option<Outcome>, Refusal> {
+    let (known, interaction) = match receive(authority, parameters).await? {
+        Ok(received) => received,
+        Err(answer) => return Ok(Some(Outcome::Answer(answer))),
+    };
+    let session = Session::clone(&remembered.session);
+    // Only a code is given out by it: any other answer is for the session as it is now.
+    let Ok(Judged::Grant(ready)) = judge(authority, &known, &interaction, Some(session)).await
+    else {
+        return Ok(None);
+    };
+    let issue = codes::Issue {
+        cookie: Some(remembered.cookie),
+        ..issue_of(&known, &interaction, &ready, false)
+    };
+    Ok(match codes::issue(authority, issue).await {
+        Ok(Ok(code)) => Some(Outcome::Answer(known.recipient.grant(code.expose()))),
+        Ok(Err(_)) | Err(_) => None,
+    })
 }
 
 /// A request comes in by a form, without cookies: it is checked and sealed, to be gone on with by
@@ -243,7 +274,7 @@ async fn proceed(
             let sealed = interaction.seal(authority)?;
             Ok(Outcome::Page(format!("{CONSENT}?request={sealed}")))
         }
-        Judged::Grant(ready) => grant(authority, &known, &interaction, ready, false).await,
+        Judged::Grant(ready) => grant(authority, &known, &interaction, &ready, false).await,
     }
 }
 
@@ -300,25 +331,35 @@ pub(super) async fn judge(
 /// Gives out a code. `consented` tells whether the user has just agreed.
 pub(super) async fn grant(
     authority: &Authority,
-    Known { app, recipient }: &Known,
+    known: &Known,
     interaction: &Interaction,
-    ready: Ready,
+    ready: &Ready,
     consented: bool,
 ) -> Result<Outcome, Refusal> {
-    let issue = codes::Issue {
-        interaction,
-        session: &ready.session,
-        app,
-        scope: ready.scope,
-        organization: ready.organization,
-        consented,
-    };
+    let issue = issue_of(known, interaction, ready, consented);
     Ok(Outcome::Answer(
         match codes::issue(authority, issue).await? {
-            Ok(code) => recipient.grant(code.expose()),
-            Err(error) => recipient.refuse(&error),
+            Ok(code) => known.recipient.grant(code.expose()),
+            Err(error) => known.recipient.refuse(&error),
         },
     ))
+}
+
+fn issue_of<'a>(
+    known: &'a Known,
+    interaction: &'a Interaction,
+    ready: &'a Ready,
+    consented: bool,
+) -> codes::Issue<'a> {
+    codes::Issue {
+        interaction,
+        session: &ready.session,
+        app: &known.app,
+        scope: &ready.scope,
+        organization: ready.organization,
+        consented,
+        cookie: None,
+    }
 }
 
 /// Sends the browser to log in, and has it come back with what the request asked for. With `choose`,

@@ -10,7 +10,7 @@ use crate::authority::apps::registration::keep_alive;
 use crate::crypto::digest::token_digest;
 use crate::domain::app::{GrantType, RefreshBinding};
 use crate::domain::user::UserState;
-use crate::domain::{GrantId, OrganizationId, PlainToken, Scopes, Timestamp};
+use crate::domain::{GrantId, OrganizationId, PlainToken, Scopes, Timestamp, TokenDigest};
 use crate::protocol::oauth::authorize::{AuthorizeError, AuthorizeErrorCode};
 use crate::store::apps::App;
 use crate::store::audit::{self, AuditEntry};
@@ -30,10 +30,12 @@ pub(super) struct Issue<'a> {
     pub(super) interaction: &'a Interaction,
     pub(super) session: &'a Session,
     pub(super) app: &'a App,
-    pub(super) scope: Scopes,
+    pub(super) scope: &'a Scopes,
     pub(super) organization: Option<OrganizationId>,
     /// Whether the user has just agreed to the scopes, so that it is remembered.
     pub(super) consented: bool,
+    /// The session's cookie, where it was not looked up for this request: then it must still be its.
+    pub(super) cookie: Option<TokenDigest>,
 }
 
 /// Everything that one transaction writes. Minted before it: it may run twice.
@@ -41,8 +43,9 @@ struct Rows {
     grant: Grant,
     code: NewCode,
     entry: AuditEntry,
-    pushed: Option<crate::domain::TokenDigest>,
+    pushed: Option<TokenDigest>,
     consented: bool,
+    cookie: Option<TokenDigest>,
     /// An app that ends when nobody uses it.
     kept_alive: Option<App>,
     /// An app whose row is what its document says.
@@ -163,6 +166,7 @@ fn rows(authority: &Authority, issue: &Issue<'_>, id: GrantId, code: &PlainToken
         entry,
         pushed: issue.interaction.pushed_digest(),
         consented: issue.consented,
+        cookie: issue.cookie,
         kept_alive: app.expires_at.map(|_| app.clone()),
         fetched: Kept::new(authority, app),
     }
@@ -191,9 +195,10 @@ fn stale(tx: &mut dyn Tx, rows: &Rows) -> Result<Option<AuthorizeError>, StoreEr
             "the app may not act any more",
         );
     }
-    let lives = match grant.session_id {
-        Some(id) => sessions::lives(tx, id, grant.user_id, now)?,
-        None => false,
+    let lives = match (grant.session_id, rows.cookie) {
+        (Some(id), Some(cookie)) => sessions::lives_behind(tx, id, cookie, now)?,
+        (Some(id), None) => sessions::lives(tx, id, grant.user_id, now)?,
+        (None, _) => false,
     };
     let active = matches!(
         users::find_state(tx, grant.user_id)?,

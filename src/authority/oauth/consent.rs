@@ -61,7 +61,7 @@ pub async fn question(
         Judged::Outcome(outcome) => return Ok(Asked::Go(outcome)),
         // Agreed to in another tab meanwhile.
         Judged::Grant(ready) => {
-            let outcome = grant(authority, &known, &interaction, ready, false).await?;
+            let outcome = grant(authority, &known, &interaction, &ready, false).await?;
             return Ok(Asked::Go(outcome));
         }
         Judged::Ask(ready) => ready,
@@ -123,7 +123,7 @@ pub async fn decide(
     match judge(authority, &known, &interaction, Some(session)).await? {
         Judged::Outcome(outcome) => Ok(outcome),
         Judged::Ask(ready) | Judged::Grant(ready) if allow => {
-            grant(authority, &known, &interaction, ready, true).await
+            grant(authority, &known, &interaction, &ready, true).await
         }
         Judged::Ask(_) | Judged::Grant(_) => Ok(Outcome::Answer(known.recipient.refuse(
             &AuthorizeError::new(AuthorizeErrorCode::AccessDenied, "the user said no"),

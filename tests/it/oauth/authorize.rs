@@ -1,12 +1,16 @@
 //! The authorization endpoint: who is answered, where, with what; and who is shown a page instead.
 
+use std::time::Duration;
+
+use doorward::crypto::digest::token_digest;
 use doorward::domain::app::{ApplicationType, AuthMethod, GrantType, RefreshBinding};
 use doorward::domain::user::UserState;
-use doorward::domain::{Scopes, Timestamp};
+use doorward::domain::{PlainToken, Scopes, Timestamp};
 use doorward::runtime::Clock;
 use doorward::store::apps::App;
 use doorward::store::clients;
 use doorward::store::grants::{self, Grant};
+use doorward::store::sessions::{self, NewSession};
 use doorward::store::{StoreError, users};
 use serde_json::json;
 
@@ -694,6 +698,89 @@ async fn a_suspended_user_or_an_ended_session_is_nobody() {
         .authorize(Some(&bob), &none)
         .await
         .refused("login_required");
+}
+
+/// Somebody whom the authority has just seen, and then what is done to them.
+async fn a_session_that_was_just_seen_gives_nothing_once_it_is_over(world: &World) {
+    let none = [("prompt", "none")];
+    let seen = async |name| {
+        let browser = world.log_in(name).await;
+        for _ in 0..2 {
+            let answer = world.authorize(Some(&browser), &none).await.answer();
+            assert!(answer["code"].starts_with("dwa_"));
+        }
+        browser
+    };
+    let store = &world.app.authority.store;
+
+    let ada = seen("ada").await;
+    let (user, now) = (ada.user, world.app.authority.clock.now());
+    let suspended = store
+        .write::<_, StoreError>(move |tx| users::put_state(tx, user, UserState::Suspended, 1))
+        .await;
+    suspended.unwrap();
+
+    let bob = seen("bob").await;
+    let session = bob.session;
+    let deleted = store
+        .write::<_, StoreError>(move |tx| sessions::delete(tx, session))
+        .await;
+    assert!(deleted.unwrap().value);
+
+    // The session goes on, behind another cookie.
+    let carol = seen("carol").await;
+    let session = carol.session;
+    let renewed = store
+        .write::<_, StoreError>(move |tx| {
+            let session = sessions::find(tx, session)?.unwrap();
+            let digest = token_digest(&PlainToken::presented("another".to_owned()));
+            sessions::renew(tx, &NewSession { session, digest })
+        })
+        .await;
+    renewed.unwrap();
+
+    let dan = seen("dan").await;
+    let session = dan.session;
+    let idle = store
+        .write::<_, StoreError>(move |tx| sessions::touch(tx, session, (now, Duration::ZERO), None))
+        .await;
+    idle.unwrap();
+
+    for browser in [ada, bob, carol, dan] {
+        let reply = world.authorize(Some(&browser), &none).await;
+        reply.refused("login_required");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_just_seen_gives_nothing_once_it_is_over_on_sqlite() {
+    a_session_that_was_just_seen_gives_nothing_once_it_is_over(&World::start().await).await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_just_seen_gives_nothing_once_it_is_over_on_postgresql() {
+    if let Some(store) = postgres::database() {
+        let world = World::start_on(store).await;
+        a_session_that_was_just_seen_gives_nothing_once_it_is_over(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_minute_after_minute_does_not_become_idle() {
+    let world = World::start().await;
+    let ada = world.log_in("ada").await;
+    let id = ada.session;
+    let store = &world.app.authority.store;
+    let mut before = None;
+    for _ in 0..3 {
+        let answer = world.authorize(Some(&ada), &[]).await.answer();
+        assert!(answer["code"].starts_with("dwa_"));
+        let found = store.read::<_, StoreError>(move |tx| sessions::find(tx, id));
+        let idle = found.await.unwrap().unwrap().idle_expires_at;
+        assert!(before.is_none_or(|before| before < idle));
+        before = Some(idle);
+        world.advance(60);
+    }
 }
 
 #[tokio::test]

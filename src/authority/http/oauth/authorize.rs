@@ -27,6 +27,12 @@ async fn by_query(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
         Err(page) => return page,
     };
     visitor.speak(parameters.sole("ui_locales"));
+    if let Some(remembered) = visitor.remembered() {
+        let begun = authorize::start_remembered(&visitor.authority, &parameters, remembered).await;
+        if let Some(outcome) = begun.transpose() {
+            return visitor.go(outcome);
+        }
+    }
     let session = match visitor.session().await {
         Ok(session) => session,
         Err(error) => return visitor.store_failed(&error),

@@ -15,7 +15,7 @@ use crate::authority::http::load;
 use crate::authority::http::pages::{
     ErrorKind, ErrorPage, FormPostPage, Html, Locale, form::FormError, respond,
 };
-use crate::authority::login;
+use crate::authority::login::{self, Remembered};
 use crate::authority::oauth::{Answer, Outcome, Refusal};
 use crate::authority::proxies::ClientAddress;
 use crate::protocol::oauth::FORM;
@@ -55,6 +55,11 @@ impl Visitor {
     /// The session of its cookie.
     pub(super) async fn session(&self) -> Result<Option<Session>, StoreError> {
         login::current(&self.authority, &self.headers, self.address).await
+    }
+
+    /// The same as it was read within the last minute.
+    pub(super) fn remembered(&self) -> Option<Remembered> {
+        login::remembered(&self.authority, &self.headers)
     }
 
     /// Reads the languages that a request asks for.
