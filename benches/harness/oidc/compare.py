@@ -40,6 +40,18 @@ def cpu(pid):
     return exact / 1e9 or (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def settled(pid):
+    """CPU seconds of a process once it is idle: what it left for later belongs to what was asked."""
+    before = cpu(pid)
+    for _ in range(60):
+        time.sleep(0.5)
+        now = cpu(pid)
+        if now - before < 0.005:
+            return now
+        before = now
+    return before
+
+
 def rss_mib(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -102,9 +114,9 @@ class Server:
                            "--warm", 0, "--spin", "yes", "--bodies", file.name]
                 if request.get("type"):
                     command += ["--type", request["type"], "--header", f"authorization: {request['authorization']}"]
-            before = cpu(self.process.pid)
+            before = settled(self.process.pid)
             told = subprocess.run(["taskset", "-c", "1", *map(str, command)], capture_output=True, text=True)
-            spent = cpu(self.process.pid) - before
+            spent = settled(self.process.pid) - before
         if told.returncode:
             raise SystemExit(f"{self.name}: {kind}: {told.stderr}")
         told = json.loads(told.stdout)
