@@ -104,7 +104,7 @@ impl FromStr for Scope {
 checked_text!(ClientError: ClientIdentifier, Scope);
 
 /// A set of scopes. Text form: sorted, joined by single spaces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scopes(BTreeSet<Scope>);
 
 impl Scopes {

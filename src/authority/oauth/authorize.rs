@@ -205,7 +205,10 @@ pub(super) async fn reopen(
 ) -> Result<(Known, Interaction), Refusal> {
     let interaction = match Interaction::open(authority, sealed) {
         Ok(Returned::InTime(interaction)) => interaction,
-        Ok(Returned::Late(checked)) => Interaction::begin(authority, checked),
+        Ok(Returned::Late(checked, shown)) => Interaction {
+            shown,
+            ..Interaction::begin(authority, checked)
+        },
         Ok(Returned::Lost) => return Err(Refusal::Expired),
         Err(_) => return Err(Refusal::Foreign),
     };
@@ -270,12 +273,19 @@ async fn proceed(
 ) -> Result<Outcome, Refusal> {
     match judge(authority, &known, &interaction, session).await? {
         Judged::Outcome(outcome) => Ok(outcome),
-        Judged::Ask(_) => {
-            let sealed = interaction.seal(authority)?;
-            Ok(Outcome::Page(format!("{CONSENT}?request={sealed}")))
-        }
+        Judged::Ask(_) => Ok(Outcome::Page(ask(authority, &interaction)?)),
         Judged::Grant(ready) => grant(authority, &known, &interaction, &ready, false).await,
     }
+}
+
+/// The path of the page that asks, which has shown nothing yet.
+pub(super) fn ask(authority: &Authority, interaction: &Interaction) -> Result<String, SealError> {
+    let interaction = Interaction {
+        shown: None,
+        ..interaction.clone()
+    };
+    let sealed = interaction.seal(authority)?;
+    Ok(format!("{CONSENT}?request={sealed}"))
 }
 
 /// Looks at everything that decides about a request.
@@ -372,6 +382,7 @@ pub(super) fn log_in(
 ) -> Result<Outcome, Refusal> {
     let interaction = Interaction {
         sent_to_login: true,
+        shown: None,
         ..interaction.clone()
     };
     let sealed = interaction.seal(authority)?;

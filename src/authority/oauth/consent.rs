@@ -11,12 +11,17 @@ use crate::store::scopes::Meaning;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, organizations, users};
 
-use super::authorize::{Judged, Known, Outcome, Refusal, grant, judge, log_in, reopen};
-use super::interaction::Interaction;
+use super::authorize::{
+    Judged, Known, Outcome, Ready, Refusal, ask, grant, judge, log_in, reopen,
+};
+use super::interaction::{Interaction, Shown};
 
 /// What a person is asked.
 #[derive(Debug, Clone)]
 pub struct Question {
+    /// What the form sends back: the request, sealed with what the page shows. The answer counts for
+    /// that and no more.
+    pub sealed: String,
     /// Whom it is about.
     pub app: App,
     /// Who is asked.
@@ -67,6 +72,11 @@ pub async fn question(
         Judged::Ask(ready) => ready,
     };
     let switch_account = switch_account(authority, &known, &interaction)?;
+    let shown = Interaction {
+        shown: Some(shown(&known, &ready)),
+        ..interaction.clone()
+    };
+    let sealed = shown.seal(authority)?;
     let (user, organization) = (ready.session.user_id, ready.organization);
     let asked = ready.scope.clone();
     let (user, organization, scope) = authority
@@ -85,6 +95,7 @@ pub async fn question(
         return log_in(authority, &known, &interaction, false).map(Asked::Go);
     };
     Ok(Asked::Ask(Box::new(Question {
+        sealed,
         app: known.app,
         user,
         session: ready.session,
@@ -95,6 +106,21 @@ pub async fn question(
         ui_locales: interaction.request.ui_locales,
         switch_account,
     })))
+}
+
+fn shown(known: &Known, ready: &Ready) -> Shown {
+    Shown {
+        scope: ready.scope.clone(),
+        organization: ready.organization,
+        app_name: known.app.spec.name.clone(),
+    }
+}
+
+/// Whether a yes to what was shown is one to what would be granted now.
+fn covers(shown: &Shown, now: &Shown) -> bool {
+    now.scope.is_subset(&shown.scope)
+        && now.organization == shown.organization
+        && now.app_name == shown.app_name
 }
 
 fn switch_account(
@@ -108,7 +134,8 @@ fn switch_account(
     }
 }
 
-/// The person has answered. The caller has made sure that a page of ours asked, in this session.
+/// The person has answered. The caller has made sure that a page of ours asked, in this session. A yes
+/// counts for what that page showed: where the app would get more by now, they are asked again.
 ///
 /// # Errors
 ///
@@ -122,7 +149,15 @@ pub async fn decide(
     let (known, interaction) = reopen(authority, sealed).await?;
     match judge(authority, &known, &interaction, Some(session)).await? {
         Judged::Outcome(outcome) => Ok(outcome),
-        Judged::Ask(ready) | Judged::Grant(ready) if allow => {
+        Judged::Ask(ready) if allow => match &interaction.shown {
+            Some(read) if covers(read, &shown(&known, &ready)) => {
+                grant(authority, &known, &interaction, &ready, true).await
+            }
+            // What they said yes to is not what they would get: they are shown that.
+            _ => Ok(Outcome::Page(ask(authority, &interaction)?)),
+        },
+        // Agreed to in another tab meanwhile.
+        Judged::Grant(ready) if allow => {
             grant(authority, &known, &interaction, &ready, true).await
         }
         Judged::Ask(_) | Judged::Grant(_) => Ok(Outcome::Answer(known.recipient.refuse(

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::authority::app::Authority;
 use crate::authority::sealer::UnsealError;
 use crate::crypto::seal::SealError;
-use crate::domain::{Timestamp, TokenDigest, UserId};
+use crate::domain::{OrganizationId, Scopes, Timestamp, TokenDigest, UserId};
 use crate::protocol::oauth::authorize::AuthorizationRequest;
 
 const PURPOSE: &str = "interaction";
@@ -25,6 +25,18 @@ pub struct Checked {
     /// The user that the app's ID token names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+}
+
+/// What a person read on the page that asked them. The registration and the document of an app can
+/// change while the page is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What the app would be allowed.
+    pub scope: Scopes,
+    /// The organization that its tokens would be bound to.
+    pub organization: Option<OrganizationId>,
+    /// What the app was called.
+    pub app_name: String,
 }
 
 /// What has been established about a request so far.
@@ -45,6 +57,9 @@ pub struct Interaction {
     /// Whether the person has been sent to log in for it.
     #[serde(default)]
     pub sent_to_login: bool,
+    /// What the page showed that the person now answers; only in the form of that page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
 }
 
 /// What came back from the browser.
@@ -52,8 +67,9 @@ pub struct Interaction {
 pub enum Returned {
     /// It can go on.
     InTime(Interaction),
-    /// It took too long. The request in it is as good as one that comes now.
-    Late(Checked),
+    /// It took too long. The request in it is as good as one that comes now, and what the person read
+    /// is what they read.
+    Late(Checked, Option<Shown>),
     /// It took too long, and the pushed request it came from is gone.
     Lost,
 }
@@ -69,6 +85,7 @@ impl Interaction {
             user: checked.user,
             pushed: None,
             sent_to_login: false,
+            shown: None,
         }
     }
 
@@ -95,10 +112,11 @@ impl Interaction {
         } else if opened.pushed.is_some() {
             Returned::Lost
         } else {
-            Returned::Late(Checked {
+            let checked = Checked {
                 request: opened.request,
                 user: opened.user,
-            })
+            };
+            Returned::Late(checked, opened.shown)
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorward::authority::jobs::{clean, retire_ended_clients};
 use doorward::authority::proxies::Proxies;
-use doorward::store::{StoreConfig, StoreError};
+use doorward::store::{StoreConfig, StoreError, consents};
 use serde_json::{Value, json};
 
 use super::world::{Answered, Browser, CALLBACK, VERIFIER, World, field};
@@ -37,6 +37,7 @@ on_both_engines! {
     each_mistake_is_answered_by_its_code_and_member,
     of_many_who_come_with_a_last_use_one_registers,
     a_client_looks_after_its_registration_with_the_newest_token_only,
+    a_yes_counts_for_no_more_than_the_page_showed,
     a_client_that_deregisters_is_refused_at_once_and_its_rows_go,
     a_client_that_nobody_uses_ends_and_one_that_is_used_stays,
     only_operators_make_tokens_and_see_them,
@@ -441,6 +442,84 @@ async fn a_client_looks_after_its_registration_with_the_newest_token_only(world:
         }
     }
     assert_eq!(world.app.audited("client.updated").await, 3);
+}
+
+/// The page that asks, and its form filled in with a yes.
+async fn consent_page(world: &World, browser: &Browser, path: &str) -> (String, [String; 2]) {
+    assert!(path.starts_with("/consent?request="), "{path}");
+    let page = world.visit(Some(browser), path).await.page(200).to_owned();
+    let form = [field(&page, "request"), field(&page, "csrf")];
+    (page, form)
+}
+
+async fn a_yes_counts_for_no_more_than_the_page_showed(world: World) {
+    let token = token(&world, 1, json!({ "scope": "openid profile email" })).await;
+    let mut body = wanted();
+    body["scope"] = json!("openid");
+    let made = register(&world, &token, &body).await.expect(201).body;
+    let text = |body: &Value, name: &str| body[name].as_str().unwrap().to_owned();
+    let id = text(&made, "client_id");
+    let change = async |access: &str, name: &str, scope: &str| {
+        let mut body = body.clone();
+        body["client_id"] = json!(id);
+        body["client_name"] = json!(name);
+        body["scope"] = json!(scope);
+        let call = world.app.put(format!("/oauth2/register/{id}"));
+        let reply = call.by(access).json(&body).await.expect(200);
+        text(&reply.body, "registration_access_token")
+    };
+    let allow = async |browser: &Browser, [request, csrf]: &[String; 2]| {
+        let form = [
+            ("request", request.as_str()),
+            ("csrf", csrf.as_str()),
+            ("decision", "allow"),
+        ];
+        world.submit(Some(browser), "/consent", &form, true).await
+    };
+    let ada = world.log_in("ada").await;
+    // No `scope`: the app asks for all that it is registered for.
+    let asked = world
+        .authorize(Some(&ada), &[("client_id", &id), ("scope", "")])
+        .await;
+    let path = asked.location().to_owned();
+    let (page, form) = consent_page(&world, &ada, &path).await;
+    assert!(!page.contains("mail address"), "{page}");
+
+    // More scopes while the page is open: the yes to the fewer grants nothing.
+    let access = text(&made, "registration_access_token");
+    let access = change(&access, "A partner's app", "openid profile email").await;
+    let again = allow(&ada, &form).await.location().to_owned();
+    assert_eq!(world.count("grants").await, 0);
+    assert_eq!(world.count("consents").await, 0);
+    let (page, form) = consent_page(&world, &ada, &again).await;
+    assert!(page.contains("mail address"), "{page}");
+
+    // Another name: that is another question too.
+    let access = change(&access, "Your bank", "openid profile email").await;
+    let again = allow(&ada, &form).await.location().to_owned();
+    assert_eq!(world.count("grants").await, 0);
+    let (page, form) = consent_page(&world, &ada, &again).await;
+    assert!(page.contains("Your bank"), "{page}");
+
+    // Fewer scopes are among those that were shown.
+    change(&access, "Your bank", "openid email").await;
+    assert!(allow(&ada, &form).await.answer().contains_key("code"));
+    let store = &world.app.authority.store;
+    let user = ada.user;
+    let granted = store
+        .read::<_, StoreError>(move |tx| consents::of_user(tx, user))
+        .await
+        .unwrap();
+    assert_eq!(granted.len(), 1);
+    assert_eq!(granted[0].scope.to_string(), "email openid");
+    // What no page has shown yet cannot be said yes to.
+    let more = [("client_id", id.as_str()), ("prompt", "consent")];
+    let asked = world.authorize(Some(&ada), &more).await;
+    let unseen = asked.location().split_once('=').unwrap().1.to_owned();
+    let [_, csrf] = form;
+    let again = allow(&ada, &[unseen, csrf]).await;
+    assert!(again.location().starts_with("/consent?request="));
+    assert_eq!(world.count("grants").await, 1);
 }
 
 async fn a_client_that_deregisters_is_refused_at_once_and_its_rows_go(world: World) {

@@ -37,7 +37,7 @@ async fn ask(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     match consent::question(&visitor.authority, sealed, session).await {
         Ok(Asked::Ask(question)) => {
             visitor.speak(question.ui_locales.as_deref());
-            let page = page(&visitor, *question, sealed);
+            let page = page(&visitor, *question);
             visitor.show(page.render(visitor.locale, &visitor.authority.config.brand))
         }
         Ok(Asked::Go(outcome)) => visitor.go(Ok(outcome)),
@@ -69,7 +69,7 @@ async fn decide(visitor: Visitor, fields: Fields) -> Response {
     visitor.go(consent::decide(&visitor.authority, sealed, session, allow).await)
 }
 
-fn page(visitor: &Visitor, question: Question, sealed: &str) -> ConsentPage {
+fn page(visitor: &Visitor, question: Question) -> ConsentPage {
     let app = question.app;
     let unverified = matches!(
         app.source,
@@ -77,7 +77,7 @@ fn page(visitor: &Visitor, question: Question, sealed: &str) -> ConsentPage {
     );
     ConsentPage {
         action: CONSENT.to_owned(),
-        request: sealed.to_owned(),
+        request: question.sealed,
         csrf: csrf_token(&visitor.authority, Holder::Session(question.session.id)),
         app: AppCard {
             name: app.spec.name,
