@@ -61,6 +61,12 @@ impl ManualClock {
         self.now.fetch_add(micros, Ordering::SeqCst);
         self.boot.fetch_add(micros, Ordering::SeqCst);
     }
+
+    /// Sets the wall clock back, as an operator can.
+    pub fn set_back(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.now.fetch_sub(micros, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

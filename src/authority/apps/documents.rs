@@ -65,7 +65,15 @@ pub enum DocumentError {
     Busy,
 }
 
-/// What the document at a client's id says, fetched if it is not known or counts no more.
+impl DocumentError {
+    /// Whether the document says nothing against its client: it cannot be had now.
+    pub(in crate::authority) const fn is_for_now(&self) -> bool {
+        matches!(self, Self::Unreached | Self::Fetch(_) | Self::Busy)
+    }
+}
+
+/// What the document at a client's id says, fetched if it is not known or counts no more. Who asks while
+/// it is being fetched waits for that. `familiar` tells whether the client has a row: somebody agreed.
 ///
 /// # Errors
 ///
@@ -73,19 +81,30 @@ pub enum DocumentError {
 pub async fn resolve(
     authority: &Authority,
     identifier: &ClientIdentifier,
+    familiar: bool,
 ) -> Result<AppSpec, DocumentError> {
     let url = identifier.as_str();
     uri::document(url)?;
     taken(authority, identifier)?;
-    if let Some(found) = authority.documents.recall(url, authority.clock.now()) {
+    let recall = || {
+        authority
+            .documents
+            .recall(url, authority.clock.since_boot())
+    };
+    if let Some(found) = recall() {
+        return found;
+    }
+    let flight = authority.documents.flight(url);
+    let _turn = flight.turn.lock().await;
+    if let Some(found) = recall() {
         return found;
     }
     let host = host(identifier).unwrap_or_default();
-    let Some(_permit) = authority.documents.permit(host) else {
+    let Some(_permit) = authority.documents.permit(host, familiar) else {
         return Err(DocumentError::Busy);
     };
     let fetched = fetch(authority, identifier).await;
-    let now = authority.clock.now();
+    let now = authority.clock.since_boot();
     let (found, lifetime) = match fetched {
         Ok((spec, lifetime)) => (Ok(spec), lifetime),
         Err(error) => {
@@ -93,7 +112,7 @@ pub async fn resolve(
             (Err(error), PAUSE)
         }
     };
-    let times = (now, now.plus(lifetime));
+    let times = (now, now.saturating_add(lifetime));
     authority
         .documents
         .remember(url, host, found.clone(), times);

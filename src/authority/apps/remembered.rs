@@ -4,14 +4,17 @@
 //! gave no document goes before what did.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::documents::DocumentError;
-use crate::domain::Timestamp;
 use crate::domain::app::AppSpec;
 
 /// How many documents are fetched at once.
 const AT_ONCE: usize = 64;
+/// How many of them of clients that nobody has agreed to yet: whoever names hosts that never answer
+/// keeps strangers out, and no client that people use.
+const AT_ONCE_OF_STRANGERS: usize = 48;
 /// How many of them of one host.
 const AT_ONCE_OF_HOST: usize = 2;
 /// How many documents are remembered.
@@ -27,14 +30,44 @@ pub struct Documents(Mutex<State>);
 struct State {
     known: HashMap<String, Known>,
     fetching: BTreeMap<String, usize>,
+    flights: HashMap<String, Flying>,
     uses: u64,
+}
+
+/// Those who want one URL's document now: one fetches it, the others wait for what comes of that.
+#[derive(Debug, Default)]
+struct Flying {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    waiting: usize,
+}
+
+/// A place among those who want one URL's document, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Flight<'a> {
+    documents: &'a Documents,
+    url: &'a str,
+    /// Whoever holds it looks at what is known by then, and fetches if it is nothing.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut state = self.documents.state();
+        if let Some(flying) = state.flights.get_mut(self.url) {
+            flying.waiting = flying.waiting.saturating_sub(1);
+            if flying.waiting == 0 {
+                state.flights.remove(self.url);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Known {
     host: String,
     found: Result<AppSpec, DocumentError>,
-    until: Timestamp,
+    /// On the clock that nobody sets back ([`crate::runtime::Clock::since_boot`]).
+    until: Duration,
     last_use: u64,
 }
 
@@ -66,7 +99,7 @@ impl Documents {
     pub(super) fn recall(
         &self,
         url: &str,
-        now: Timestamp,
+        now: Duration,
     ) -> Option<Result<AppSpec, DocumentError>> {
         let mut state = self.state();
         let last_use = state.next_use();
@@ -75,13 +108,31 @@ impl Documents {
         Some(known.found.clone())
     }
 
-    /// Leave to fetch; `None` when too many are being fetched, of this host or of all.
-    pub(super) fn permit(&self, host: &str) -> Option<Permit<'_>> {
+    /// Takes a place among those who want this document.
+    pub(super) fn flight<'a>(&'a self, url: &'a str) -> Flight<'a> {
+        let mut state = self.state();
+        let flying = state.flights.entry(url.to_owned()).or_default();
+        flying.waiting = flying.waiting.saturating_add(1);
+        Flight {
+            documents: self,
+            url,
+            turn: Arc::clone(&flying.turn),
+        }
+    }
+
+    /// Leave to fetch; `None` when too many are being fetched, of this host or of all. `familiar` tells
+    /// whether somebody has agreed to the client.
+    pub(super) fn permit(&self, host: &str, familiar: bool) -> Option<Permit<'_>> {
         let host = host.to_ascii_lowercase();
         let mut state = self.state();
         let all: usize = state.fetching.values().sum();
         let own = state.fetching.get(&host).copied().unwrap_or(0);
-        if own >= AT_ONCE_OF_HOST || all >= AT_ONCE {
+        let most = if familiar {
+            AT_ONCE
+        } else {
+            AT_ONCE_OF_STRANGERS
+        };
+        if own >= AT_ONCE_OF_HOST || all >= most {
             return None;
         }
         state.fetching.insert(host.clone(), own + 1);
@@ -97,7 +148,7 @@ impl Documents {
         url: &str,
         host: &str,
         found: Result<AppSpec, DocumentError>,
-        (now, until): (Timestamp, Timestamp),
+        (now, until): (Duration, Duration),
     ) {
         let host = host.to_ascii_lowercase();
         let mut state = self.state();
@@ -139,13 +190,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::Scopes;
     use crate::protocol::clients::fetched;
 
-    const NOW: Timestamp = Timestamp::from_unix_micros(1_000_000);
+    const NOW: Duration = Duration::from_secs(1);
 
     fn url(host: &str, number: usize) -> String {
         format!("https://{host}/{number}.json")
@@ -166,7 +215,7 @@ mod tests {
         } else {
             Err(DocumentError::Unreached)
         };
-        let until = NOW.plus(Duration::from_mins(1));
+        let until = NOW + Duration::from_mins(1);
         documents.remember(&url, host, found, (NOW, until));
     }
 
@@ -177,25 +226,54 @@ mod tests {
     #[test]
     fn a_host_fetches_two_at_once_and_shuts_nobody_else_out() {
         let documents = Documents::default();
-        let first = documents.permit("a.example").unwrap();
-        let _second = documents.permit("A.example").unwrap();
-        assert!(documents.permit("a.example").is_none());
-        assert!(documents.permit("b.example").is_some());
+        let first = documents.permit("a.example", true).unwrap();
+        let _second = documents.permit("A.example", true).unwrap();
+        assert!(documents.permit("a.example", true).is_none());
+        assert!(documents.permit("b.example", true).is_some());
         drop(first);
-        let _third = documents.permit("a.example").unwrap();
-        assert!(documents.permit("a.example").is_none());
+        let _third = documents.permit("a.example", true).unwrap();
+        assert!(documents.permit("a.example", true).is_none());
     }
 
     #[test]
     fn all_hosts_together_fetch_so_many_at_once() {
         let documents = Documents::default();
         let permits: Vec<_> = (0..AT_ONCE)
-            .map(|number| documents.permit(&format!("h{number}.example")).unwrap())
+            .map(|number| {
+                documents
+                    .permit(&format!("h{number}.example"), true)
+                    .unwrap()
+            })
             .collect();
-        assert!(documents.permit("another.example").is_none());
+        assert!(documents.permit("another.example", true).is_none());
         drop(permits);
-        assert!(documents.permit("another.example").is_some());
+        assert!(documents.permit("another.example", true).is_some());
         assert!(documents.state().fetching.is_empty());
+    }
+
+    #[test]
+    fn hosts_that_never_answer_keep_out_strangers_alone() {
+        let documents = Documents::default();
+        let _tarpits: Vec<_> = (0..AT_ONCE_OF_STRANGERS)
+            .map(|number| {
+                let host = format!("h{number}.example");
+                documents.permit(&host, false).unwrap()
+            })
+            .collect();
+        assert!(documents.permit("stranger.example", false).is_none());
+        assert!(documents.permit("used.example", true).is_some());
+    }
+
+    #[test]
+    fn a_place_among_those_who_wait_is_forgotten_with_the_last() {
+        let documents = Documents::default();
+        let (first, second) = (documents.flight("a"), documents.flight("a"));
+        assert!(Arc::ptr_eq(&first.turn, &second.turn));
+        assert!(!Arc::ptr_eq(&first.turn, &documents.flight("b").turn));
+        drop(first);
+        assert!(Arc::ptr_eq(&second.turn, &documents.flight("a").turn));
+        drop(second);
+        assert!(documents.state().flights.is_empty());
     }
 
     #[test]
@@ -229,7 +307,7 @@ mod tests {
     fn what_counts_no_more_is_forgotten() {
         let documents = Documents::default();
         remember(&documents, "a.example", 0, true);
-        let later = NOW.plus(Duration::from_mins(1));
+        let later = NOW + Duration::from_mins(1);
         assert!(documents.recall(&url("a.example", 0), later).is_none());
     }
 }

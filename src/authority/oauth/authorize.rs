@@ -419,21 +419,19 @@ async fn app_of(authority: &Authority, parameters: &Parameters) -> Result<App, R
 
 /// The app of this name: by its row, or by the document at its name.
 async fn find_app(authority: &Authority, identifier: ClientIdentifier) -> Result<App, Refusal> {
-    let spec = if identifier.is_url() {
-        Some(documents::resolve(authority, &identifier).await?)
-    } else {
-        None
-    };
     let known = match authority.known.get(&authority.store, &identifier) {
         Some(known) => Some(known),
         None => {
-            authority
-                .known
-                .look_up(&authority.store, identifier)
-                .await?
+            let name = identifier.clone();
+            authority.known.look_up(&authority.store, name).await?
         }
     };
     let found = known.and_then(|known| known.app.clone());
+    let spec = if identifier.is_url() {
+        Some(documents::resolve(authority, &identifier, found.is_some()).await?)
+    } else {
+        None
+    };
     match spec {
         Some(spec) => Some(documents::app(authority, found, spec)),
         None => found,

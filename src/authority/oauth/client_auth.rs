@@ -1,5 +1,6 @@
 //! Who a client is: every endpoint that clients call asks here.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::authority::app::Authority;
@@ -73,7 +74,7 @@ pub(super) async fn authenticate_client(
 async fn prove(
     authority: &Authority,
     presented: &PresentedClient,
-) -> Result<Option<AuthenticatedClient>, StoreError> {
+) -> Result<Option<AuthenticatedClient>, Refused> {
     let now = authority.clock.now();
     let digest = match &presented.proof {
         Proof::Basic(secret) | Proof::Post(secret) => token_digest(secret),
@@ -84,6 +85,7 @@ async fn prove(
         .as_ref()
         .and_then(|identifier| authority.known.get(&authority.store, identifier));
     if let Some(known) = remembered
+        && !is_documented(&known)
         && let Judged::Right = judge(authority, &known, &presented.proof, &digest, now)
     {
         return Ok(Some(AuthenticatedClient::new(&known, &presented.proof)));
@@ -96,10 +98,11 @@ async fn prove(
         matches_one(&digest, &[], now);
         return Ok(None);
     };
-    let right = match judge(authority, &found, &presented.proof, &digest, now) {
+    let said = documented(authority, &found).await?;
+    let right = match judge(authority, &said, &presented.proof, &digest, now) {
         Judged::Right => true,
         Judged::Wrong => false,
-        Judged::Assertion(assertion) => assertion_counts(authority, &found, assertion, now).await?,
+        Judged::Assertion(assertion) => assertion_counts(authority, &said, assertion, now).await?,
     };
     Ok(right.then(|| AuthenticatedClient::new(&found, &presented.proof)))
 }
@@ -187,21 +190,44 @@ fn matches_one(digest: &TokenDigest, secrets: &[StoredSecret], now: Timestamp) -
     right
 }
 
-/// The keys that a client proves itself by. Those of a client that is known by its document are what
-/// the document says now, or when it was last fetched and for as long as that counts: its row is as
-/// old as the last consent, and a key may have been taken out since.
-async fn keys(authority: &Authority, known: &KnownClient) -> Option<String> {
-    let app = known.app.as_ref()?;
-    if app.source != ClientSource::Metadata {
-        return app.spec.jwks.clone();
+fn is_documented(known: &KnownClient) -> bool {
+    let source = known.app.as_ref().map(|app| app.source);
+    source == Some(ClientSource::Metadata)
+}
+
+/// A client with the way to prove itself, and the keys, that count now. Those of a client that is known
+/// by its document are what the document says now, or when it was last fetched and for as long as that
+/// counts: its row is as old as the last consent, and a key may have been taken out since.
+///
+/// # Errors
+///
+/// [`Refused::Document`] where the client has keys and the document cannot be had now.
+async fn documented<'k>(
+    authority: &Authority,
+    known: &'k KnownClient,
+) -> Result<Cow<'k, KnownClient>, Refused> {
+    let Some(app) = known.app.as_ref().filter(|_| is_documented(known)) else {
+        return Ok(Cow::Borrowed(known));
+    };
+    if !may_act(authority, known) {
+        return Ok(Cow::Borrowed(known));
     }
-    let said = documents::resolve(authority, &app.spec.identifier).await;
-    let spec = said.inspect_err(|error| {
-        tracing::debug!(%error, client = %app.spec.identifier, "no keys of a client are known");
-    });
-    spec.ok()
-        .filter(|spec| spec.auth_method == AuthMethod::PrivateKeyJwt)?
-        .jwks
+    let app = match documents::resolve(authority, &app.spec.identifier, true).await {
+        Ok(spec) => app.with(spec),
+        // It never had anything to prove itself by: its host need not answer whenever it asks.
+        Err(_) if app.spec.auth_method == AuthMethod::None => return Ok(Cow::Borrowed(known)),
+        Err(error) if error.is_for_now() => return Err(Refused::Document(error)),
+        Err(error) => {
+            tracing::debug!(%error, client = %app.spec.identifier, "no keys of a client are known");
+            let mut app = app.clone();
+            app.spec.jwks = None;
+            app
+        }
+    };
+    Ok(Cow::Owned(KnownClient {
+        app: Some(app),
+        ..known.clone()
+    }))
 }
 
 /// Whether the assertion is the client's, meant for this authority, of now, and new. One that is all
@@ -212,10 +238,10 @@ async fn assertion_counts(
     assertion: &PlainToken,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let Some(jwks) = keys(authority, known).await else {
+    let Some(jwks) = known.app.as_ref().and_then(|app| app.spec.jwks.as_deref()) else {
         return Ok(false);
     };
-    let claims = match read_assertion(assertion.expose(), &jwks) {
+    let claims = match read_assertion(assertion.expose(), jwks) {
         Ok(claims) => claims,
         Err(error) => {
             tracing::debug!(%error, client = %known.client.identifier, "an assertion is refused");

@@ -11,9 +11,7 @@ use crate::store::scopes::Meaning;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, organizations, users};
 
-use super::authorize::{
-    Judged, Known, Outcome, Ready, Refusal, ask, grant, judge, log_in, reopen,
-};
+use super::authorize::{Judged, Known, Outcome, Ready, Refusal, ask, grant, judge, log_in, reopen};
 use super::interaction::{Interaction, Shown};
 
 /// What a person is asked.
@@ -157,9 +155,7 @@ pub async fn decide(
             _ => Ok(Outcome::Page(ask(authority, &interaction)?)),
         },
         // Agreed to in another tab meanwhile.
-        Judged::Grant(ready) if allow => {
-            grant(authority, &known, &interaction, &ready, true).await
-        }
+        Judged::Grant(ready) if allow => grant(authority, &known, &interaction, &ready, true).await,
         Judged::Ask(_) | Judged::Grant(_) => Ok(Outcome::Answer(known.recipient.refuse(
             &AuthorizeError::new(AuthorizeErrorCode::AccessDenied, "the user said no"),
         ))),

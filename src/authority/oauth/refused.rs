@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::authority::apps::documents::DocumentError;
 use crate::crypto::sign::KeyError;
 use crate::protocol::oauth::{OAuthError, OAuthErrorCode};
 use crate::store::StoreError;
@@ -21,6 +22,9 @@ pub enum Refused {
     /// As much of the client's waits as may, says the code: later.
     #[error("too many requests of the client wait")]
     Full(OAuthErrorCode),
+    /// What the client proves itself by stands in a document that cannot be had now: later.
+    #[error("the document of the client cannot be had now")]
+    Document(#[source] DocumentError),
     /// A token cannot be signed.
     #[error("the token cannot be signed")]
     Key(#[from] KeyError),

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward::authority::apps::documents as documents_of;
 use doorward::authority::credentials::{Doer, clients::retire};
 use doorward::authority::jobs::{clean, retire_ended_clients};
 use doorward::protocol::oauth::{FORM, JWT_BEARER};
@@ -46,6 +47,8 @@ on_both_engines! {
     an_app_that_an_operator_retired_stays_so,
     an_app_that_ended_by_itself_and_is_retired_then_stays_out,
     a_key_that_a_document_names_no_more_proves_nothing_once_the_document_is_over,
+    of_many_who_want_a_document_one_fetches_it,
+    a_client_whose_document_names_keys_by_now_must_prove_itself,
 }
 
 async fn start(store: Option<StoreConfig>) -> World {
@@ -369,10 +372,83 @@ async fn a_key_that_a_document_names_no_more_proves_nothing_once_the_document_is
     assert_eq!(refused.body["error"], "invalid_client");
     assert_eq!(documents.asked(), 2);
     token = successor(refresh(&next, "d", &token).await);
-    // Neither does any key of a document that is gone.
+    // While the document cannot be had, nobody can tell: that is no wrong proof.
+    let answer = documents.answers.lock().unwrap()["/app.json"].clone();
     documents.gone("/app.json");
     world.advance(300);
-    refresh(&next, "e", &token).await.expect(401);
+    let failed = world.count("failed_attempts").await;
+    for jti in ["e", "f", "g"] {
+        let later = refresh(&next, jti, &token).await.expect(503);
+        assert_eq!(later.body["error"], "temporarily_unavailable");
+    }
+    assert_eq!(world.count("failed_attempts").await, failed);
+    documents.answer("/app.json", answer);
+    world.advance(10);
+    refresh(&next, "h", &token).await.expect(200);
+}
+
+async fn of_many_who_want_a_document_one_fetches_it(world: World, documents: Documents) {
+    let (url, back) = (documents.put("/app.json", &json!({})), documents.url("/cb"));
+    let ada = world.log_in("ada").await;
+    for times in 1..=2 {
+        let ask = || authorize(&world, &ada, &url, &back);
+        let (a, b, c, d, e) = tokio::join!(ask(), ask(), ask(), ask(), ask());
+        for reply in [a, b, c, d, e] {
+            assert!(reply.location().starts_with("/consent?"), "{reply:#?}");
+        }
+        assert_eq!(documents.asked(), times);
+        world.advance(300);
+    }
+}
+
+async fn a_client_whose_document_names_keys_by_now_must_prove_itself(
+    world: World,
+    documents: Documents,
+) {
+    let (url, back) = (documents.put("/app.json", &json!({})), documents.url("/cb"));
+    let ada = world.log_in("ada").await;
+    let tokens = log_in(&world, &ada, &url, &back).await.expect(200).body;
+    let refresh = async |token: &str| {
+        let form = super::world::encode(&[
+            ("grant_type", "refresh_token"),
+            ("client_id", &url),
+            ("refresh_token", token),
+        ]);
+        world.app.post("/oauth2/token").bytes(FORM, form).await
+    };
+    // A client without keys goes on while its host does not answer.
+    documents.gone("/app.json");
+    world.advance(300);
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let next = refresh(token).await.expect(200).body;
+    let key = Key::new();
+    documents.put(
+        "/app.json",
+        &json!({
+            "token_endpoint_auth_method": "private_key_jwt",
+            "jwks": { "keys": [key.jwk.clone()] },
+        }),
+    );
+    world.advance(10);
+    let token = next["refresh_token"].as_str().unwrap();
+    let refused = refresh(token).await.expect(401);
+    assert_eq!(refused.body["error"], "invalid_client");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_prolongs_no_document() {
+    let (world, documents) = (start(None).await, Documents::serve());
+    let url = documents.put("/app.json", &json!({}));
+    let client = url.parse().unwrap();
+    let resolve = async || documents_of::resolve(&world.app.authority, &client, false).await;
+    resolve().await.unwrap();
+    world.app.clock.set_back(Duration::from_hours(1));
+    world.advance(299);
+    resolve().await.unwrap();
+    assert_eq!(documents.asked(), 1);
+    world.advance(1);
+    resolve().await.unwrap();
+    assert_eq!(documents.asked(), 2);
 }
 
 async fn two_who_agree_first_at_once_share_a_row(world: World, documents: Documents) {

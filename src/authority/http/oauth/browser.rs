@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::authority::app::Authority;
+use crate::authority::apps::documents::DocumentError;
 use crate::authority::http::context::RequestId;
 use crate::authority::http::load;
 use crate::authority::http::pages::{
@@ -93,6 +94,9 @@ impl Visitor {
     /// A page that tells what is wrong with a request.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Response {
         let (kind, code) = match refusal {
+            Refusal::Document(DocumentError::Busy) => {
+                (ErrorKind::Unavailable, "temporarily_unavailable")
+            }
             Refusal::UnknownClient | Refusal::Document(_) => {
                 (ErrorKind::UnknownApp, "invalid_client")
             }

@@ -46,6 +46,11 @@ impl IntoResponse for RefusedAnswer {
                 let code = OAuthErrorCode::TemporarilyUnavailable;
                 OAuthError::new(code, "the store cannot be reached")
             }
+            Refused::Document(error) => {
+                tracing::debug!(%error, "a client's document cannot be had");
+                let code = OAuthErrorCode::TemporarilyUnavailable;
+                OAuthError::new(code, "the document at `client_id` cannot be had now")
+            }
             Refused::Key(error) => {
                 tracing::error!(%error, "no token can be signed");
                 OAuthError::new(OAuthErrorCode::ServerError, "no token can be issued")
