@@ -276,16 +276,24 @@ pub fn clear_secrets(tx: &mut dyn Tx, id: ClientId, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Ends a client for ever: no secret is left, and every token of it is refused.
+/// Ends a client for ever: no secret is left, and every token of it is refused. A client whose row has
+/// been deleted meanwhile gets no state: that would outlive it, and keep out whoever has its id next.
+///
+/// # Errors
+///
+/// [`StoreError::ForeignKey`] where the row is gone.
 pub fn retire(tx: &mut dyn Tx, client: &Client, now: Timestamp) -> Result<(), StoreError> {
     tx.exec(
         "DELETE FROM client_secrets WHERE client_id = ?1",
         &[client.id.into()],
     )?;
-    tx.exec(
+    let there = tx.exec(
         "UPDATE oauth_clients SET client_secret = NULL, updated_at = ?1 WHERE id = ?2",
         &[now.into(), client.id.into()],
     )?;
+    if there == 0 {
+        return Err(StoreError::ForeignKey);
+    }
     tx.exec(
         "INSERT INTO client_states (client_id, state, token_epoch) VALUES (?1, ?2, ?3) \
          ON CONFLICT (client_id) DO UPDATE SET state = excluded.state, \

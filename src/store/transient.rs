@@ -19,6 +19,8 @@ pub struct Transient {
     pub until: &'static str,
     /// How much longer a row stays.
     grace: Duration,
+    /// A table, and its column, whose rows go with those of this one in the same transaction.
+    with: Option<(&'static str, &'static str)>,
 }
 
 /// How long a client that has ended is still there, retired: longer than any token of it, so that
@@ -47,13 +49,11 @@ pub const TRANSIENT: &[Transient] = &[
     Transient::new("registration_tokens", "id", "expires_at"),
     Transient::new("leases", "name", "expires_at"),
     Transient::new("sessions", "id", "").when("session_details", "session_id", "idle_expires_at"),
-    // The state first: what it is found by goes with the client.
-    Transient::new("client_states", "client_id", "")
-        .when("client_details", "client_id", "expires_at")
-        .later(CLIENT_GRACE),
+    // Nothing cascades to the state: sidecars keep it in a table of its own.
     Transient::new("oauth_clients", "id", "")
         .when("client_details", "client_id", "expires_at")
-        .later(CLIENT_GRACE),
+        .later(CLIENT_GRACE)
+        .with("client_states", "client_id"),
 ];
 
 impl Transient {
@@ -65,6 +65,7 @@ impl Transient {
             watched_key: key,
             until,
             grace: Duration::ZERO,
+            with: None,
         }
     }
 
@@ -79,6 +80,13 @@ impl Transient {
 
     const fn later(self, grace: Duration) -> Self {
         Self { grace, ..self }
+    }
+
+    const fn with(self, table: &'static str, key: &'static str) -> Self {
+        Self {
+            with: Some((table, key)),
+            ..self
+        }
     }
 }
 
@@ -96,6 +104,7 @@ pub fn purge(
         watched_key,
         until,
         grace,
+        with,
     } = what;
     // A companion's row names rows that are gone already only where nothing cascades: those are
     // passed over, or they would fill the limit.
@@ -104,13 +113,25 @@ pub fn purge(
     } else {
         format!(" AND EXISTS (SELECT 1 FROM {table} t WHERE t.{key} = w.{watched_key})")
     };
-    tx.exec(
-        &format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {watched_key} FROM {watched} w \
-             WHERE {until} <= ?1{there} ORDER BY {until} LIMIT ?2)"
-        ),
-        &[now.minus(grace).into(), i64::from(most).into()],
-    )
+    let delete = format!(
+        "DELETE FROM {table} WHERE ({key}) IN (SELECT {watched_key} FROM {watched} w \
+         WHERE {until} <= ?1{there} ORDER BY {until} LIMIT ?2)"
+    );
+    let bounds = [now.minus(grace).into(), i64::from(most).into()];
+    let Some((beside, beside_key)) = with else {
+        return tx.exec(&delete, &bounds);
+    };
+    // In this order: whoever writes to the other table has this one's row locked, so that what they
+    // write is there when the second statement looks, or finds the row gone (`clients::retire`).
+    let gone = tx.rows(&format!("{delete} RETURNING {key}"), &bounds)?;
+    for row in &gone {
+        let id = row.uuid(0)?;
+        tx.exec(
+            &format!("DELETE FROM {beside} WHERE {beside_key} = ?1"),
+            &[id.into()],
+        )?;
+    }
+    Ok(gone.len() as u64)
 }
 
 /// Clients whose time is over and that are not retired yet.

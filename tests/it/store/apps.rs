@@ -1,11 +1,14 @@
 //! Apps: what is written comes back, on both engines.
 
+use std::time::Duration;
+
 use doorward::domain::app::{
     AppSpec, ApplicationType, AuthMethod, ClientSource, GrantType, IdTokenAlg, RefreshBinding,
 };
 use doorward::domain::{ClientId, ClientKind, Scopes, Timestamp, TokenDigest};
 use doorward::store::apps::{self, App};
 use doorward::store::clients::{self, ClientState};
+use doorward::store::transient::{TRANSIENT, Transient, purge};
 use doorward::store::{StoreError, sidecars};
 
 use super::bench::{Bench, NOW, on_both_engines};
@@ -16,6 +19,7 @@ on_both_engines! {
     a_client_that_is_no_app_is_not_found_as_one,
     apps_are_listed_by_id_by_source_and_by_expiry,
     an_app_that_is_deleted_takes_its_details_along,
+    a_client_that_is_purged_leaves_no_state_and_gets_none,
 }
 
 fn app(id: u128, identifier: &str) -> App {
@@ -52,7 +56,7 @@ fn app(id: u128, identifier: &str) -> App {
         token_epoch: 0,
         created_at: NOW,
         source: ClientSource::Registration,
-        expires_at: Some(NOW.plus(std::time::Duration::from_mins(1))),
+        expires_at: Some(NOW.plus(Duration::from_mins(1))),
     }
 }
 
@@ -145,7 +149,7 @@ fn apps_are_listed_by_id_by_source_and_by_expiry(bench: &Bench) {
             .map(|app| app.spec.identifier.to_string())
             .collect()
     };
-    let later: Timestamp = NOW.plus(std::time::Duration::from_mins(1));
+    let later: Timestamp = NOW.plus(Duration::from_mins(1));
     let (all, next, registered, expired, none) = bench
         .store
         .read_blocking(|tx| {
@@ -181,4 +185,29 @@ fn an_app_that_is_deleted_takes_its_details_along(bench: &Bench) {
     assert_eq!(bench.count("client_details"), 0);
     assert_eq!(bench.count("oauth_clients"), 0);
     assert_eq!(bench.count("client_states"), 1);
+}
+
+fn a_client_that_is_purged_leaves_no_state_and_gets_none(bench: &Bench) {
+    let ended = App {
+        expires_at: Some(NOW),
+        ..app(1, "board")
+    };
+    bench.put(|tx| {
+        apps::insert(tx, &ended, None, NOW)?;
+        clients::retire(tx, &ended.client(), NOW)
+    });
+    assert_eq!(bench.count("client_states"), 1);
+    let clients_of = |what: &&Transient| what.table == "oauth_clients";
+    let what = *TRANSIENT.iter().find(clients_of).unwrap();
+    let late = NOW.plus(Duration::from_hours(48));
+    bench.put(|tx| {
+        assert_eq!(purge(tx, what, late, 10)?, 1);
+        Ok(())
+    });
+    assert_eq!(bench.count("oauth_clients"), 0);
+    assert_eq!(bench.count("client_states"), 0);
+    // Another authority saw the client before it went.
+    let retired = bench.write(|tx| clients::retire(tx, &ended.client(), NOW));
+    assert!(matches!(retired, Err(StoreError::ForeignKey)));
+    assert_eq!(bench.count("client_states"), 0);
 }
