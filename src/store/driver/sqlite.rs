@@ -49,13 +49,17 @@ impl Sqlite {
     /// Opens or makes the file. Refuses one that another process has open, and one that is not
     /// ours, before anything in it is changed.
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = lock_file(path)?;
-        refuse_foreign(path)?;
         // Before SQLite, which would let everybody read it where the directory does; its WAL takes
         // the same mode. An existing file is left as its operator set it.
         if !path.exists() {
             drop(open_private(path)?);
         }
+        // One file has one lock, whatever links lead to it.
+        let path = &path.canonicalize().map_err(|error| {
+            StoreError::Unavailable(format!("cannot open `{}`: {error}", path.display()))
+        })?;
+        let lock = lock_file(path)?;
+        refuse_foreign(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -136,6 +136,16 @@ fn a_postgresql_database_of_something_else_is_refused_and_left_as_it_was() {
 }
 
 #[test]
+fn a_file_that_another_store_has_open_is_refused_by_each_of_its_names() {
+    let bench = Bench::sqlite();
+    let other = bench.path().with_file_name("other.db");
+    std::os::unix::fs::symlink(bench.path(), &other).unwrap();
+    let config = StoreConfig::Sqlite { path: other };
+    let error = open(&config, StoreLimits::default()).unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("in use")));
+}
+
+#[test]
 fn a_file_that_another_store_has_open_is_refused() {
     let bench = Bench::sqlite();
     let error = refused(&bench.config);
