@@ -3,7 +3,7 @@
 //! Secrets, states and retirement are a client's ([`super::clients`]); this is the rest.
 
 use crate::domain::app::{AppSpec, ClientSource};
-use crate::domain::{ClientId, ClientIdentifier, ClientKind, Timestamp, TokenDigest};
+use crate::domain::{ClientId, ClientIdentifier, ClientKind, Timestamp, TokenDigest, UserId};
 
 use super::clients::{self, Client, ClientState};
 use super::{Row, StoreError, Tx};
@@ -143,6 +143,19 @@ pub fn list(tx: &mut dyn Tx, after: ClientId, limit: i64) -> Result<Vec<App>, St
         .iter()
         .map(from_row)
         .collect()
+}
+
+/// How many apps of this source the user has agreed to: by a consent, or by a grant that is not over,
+/// withdrawn ones included.
+pub fn agreed_to(tx: &mut dyn Tx, user: UserId, source: ClientSource) -> Result<i64, StoreError> {
+    tx.rows(
+        "SELECT count(*) FROM (SELECT client_id FROM grants WHERE user_id = ?1 \
+         UNION SELECT client_id FROM consents WHERE user_id = ?1) u \
+         JOIN client_details d ON d.client_id = u.client_id WHERE d.source = ?2",
+        &[user.into(), source.as_str().into()],
+    )?
+    .first()
+    .map_or(Ok(0), |row| row.int(0))
 }
 
 /// Every app of one source, in order of its public name.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::authority::app::Authority;
 use crate::authority::outbound::{Answer, OutboundError};
 use crate::crypto::digest::sha256;
 use crate::domain::app::{AppSpec, ClientSource};
-use crate::domain::{ClientId, ClientIdentifier, Timestamp};
+use crate::domain::{ClientId, ClientIdentifier, Timestamp, UserId};
 use crate::protocol::clients::fetched::{self, FetchedError};
 use crate::protocol::clients::uri::{self, UriError};
 use crate::store::apps::{self, App};
@@ -272,7 +273,10 @@ impl Kept {
                 json!({
                     "source": app.source,
                     "scopes": app.spec.scopes.to_string(),
-                    "redirect_uris": app.spec.redirect_uris,
+                    // Strangers' text: what can be long is told by its digest, for the row stays.
+                    "redirect_uris": app.spec.redirect_uris.len(),
+                    "redirect_uris_sha256":
+                        HEXLOWER.encode(&sha256(app.spec.redirect_uris.join("\n").as_bytes())),
                 }),
             ),
             now: authority.clock.now(),
@@ -281,21 +285,34 @@ impl Kept {
     }
 }
 
+/// How many apps that are known by their documents a user may have agreed to when a yes of theirs makes
+/// another row: who has a host and an account could make as many as there are URLs.
+pub const AGREED_MOST: i64 = 100;
+
 /// Makes the row say what the document says, and puts off its end. Belongs into the transaction of a
-/// grant.
+/// grant. `false`, with nothing done, where the row would be one too many of this user's.
 ///
 /// # Errors
 ///
 /// [`StoreError::Unique`] when somebody else makes it at the same time: it is there then.
-pub(in crate::authority) fn keep(tx: &mut dyn Tx, kept: &Kept) -> Result<(), StoreError> {
+pub(in crate::authority) fn keep(
+    tx: &mut dyn Tx,
+    kept: &Kept,
+    user: UserId,
+) -> Result<bool, StoreError> {
     let end = kept.now.plus(kept.lifetime);
     let Some(_) = apps::find(tx, kept.app.id)? else {
+        tx.lock(Lock::User(user))?;
+        if apps::agreed_to(tx, user, ClientSource::Metadata)? >= AGREED_MOST {
+            return Ok(false);
+        }
         let app = App {
             expires_at: Some(end),
             ..kept.app.clone()
         };
         apps::insert(tx, &app, None, kept.now)?;
-        return audit::record(tx, &kept.entry);
+        audit::record(tx, &kept.entry)?;
+        return Ok(true);
     };
     tx.lock(Lock::Client(kept.app.id))?;
     let Some(row) = apps::find(tx, kept.app.id)? else {
@@ -315,5 +332,5 @@ pub(in crate::authority) fn keep(tx: &mut dyn Tx, kept: &Kept) -> Result<(), Sto
     {
         apps::set_expiry(tx, row.id, end)?;
     }
-    Ok(())
+    Ok(true)
 }

@@ -81,8 +81,10 @@ pub(super) async fn issue(
 
 async fn write(authority: &Authority, rows: Arc<Rows>) -> Result<(), NotIssued> {
     let written = authority.store.write::<_, NotIssued>(move |tx| {
-        if let Some(kept) = &rows.fetched {
-            documents::keep(tx, kept)?;
+        if let Some(kept) = &rows.fetched
+            && !documents::keep(tx, kept, rows.grant.user_id)?
+        {
+            return Err(NotIssued::Stale(TOO_MANY_APPS));
         }
         if let Some(error) = stale(tx, &rows)? {
             return Err(NotIssued::Stale(error));
@@ -103,6 +105,11 @@ async fn write(authority: &Authority, rows: Arc<Rows>) -> Result<(), NotIssued> 
     });
     written.await.map(|_| ())
 }
+
+const TOO_MANY_APPS: AuthorizeError = AuthorizeError::new(
+    AuthorizeErrorCode::AccessDenied,
+    "the user has agreed to as many apps known by a URL as one may",
+);
 
 /// Rolls the transaction back.
 enum NotIssued {

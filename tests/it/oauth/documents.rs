@@ -9,8 +9,11 @@ use std::time::Duration;
 use doorward::authority::apps::documents as documents_of;
 use doorward::authority::credentials::{Doer, clients::retire};
 use doorward::authority::jobs::{clean, retire_ended_clients};
+use doorward::domain::ClientId;
+use doorward::domain::app::ClientSource;
 use doorward::protocol::oauth::{FORM, JWT_BEARER};
-use doorward::store::StoreConfig;
+use doorward::runtime::Clock as _;
+use doorward::store::{StoreConfig, StoreError, apps, consents};
 use serde_json::{Value, json};
 
 use super::client_auth::Key;
@@ -49,6 +52,7 @@ on_both_engines! {
     a_key_that_a_document_names_no_more_proves_nothing_once_the_document_is_over,
     of_many_who_want_a_document_one_fetches_it,
     a_client_whose_document_names_keys_by_now_must_prove_itself,
+    a_user_makes_rows_of_so_many_apps_and_no_more,
 }
 
 async fn start(store: Option<StoreConfig>) -> World {
@@ -433,6 +437,38 @@ async fn a_client_whose_document_names_keys_by_now_must_prove_itself(
     let token = next["refresh_token"].as_str().unwrap();
     let refused = refresh(token).await.expect(401);
     assert_eq!(refused.body["error"], "invalid_client");
+}
+
+async fn a_user_makes_rows_of_so_many_apps_and_no_more(world: World, documents: Documents) {
+    let (url, back) = (documents.put("/app.json", &json!({})), documents.url("/cb"));
+    let (ada, bob) = (world.log_in("ada").await, world.log_in("bob").await);
+    let (user, now) = (ada.user, world.app.clock.now());
+    let store = &world.app.authority.store;
+    let written = store.write::<_, StoreError>(move |tx| {
+        for number in 0..u128::try_from(documents_of::AGREED_MOST).unwrap() {
+            let mut app = super::world::app("another");
+            app.spec.identifier = format!("https://app.example/{number}").parse().unwrap();
+            app.id = ClientId::from_u128(1_000_000 + number);
+            app.source = ClientSource::Metadata;
+            apps::insert(tx, &app, None, now)?;
+            consents::grant(tx, user, app.id, &app.spec.scopes, now)?;
+        }
+        Ok(())
+    });
+    written.await.unwrap();
+    let before = world.count("oauth_clients").await;
+    let page = asked(&world, &ada, &url, &back).await;
+    let reply = allow(&world, &ada, &page).await;
+    assert!(
+        reply.location().contains("error=access_denied"),
+        "{reply:#?}"
+    );
+    assert_eq!(world.count("oauth_clients").await, before);
+    assert_eq!(world.count("grants").await, 0);
+    // Another has made none, and what has a row is for everybody.
+    log_in(&world, &bob, &url, &back).await.expect(200);
+    log_in(&world, &ada, &url, &back).await.expect(200);
+    assert_eq!(world.count("oauth_clients").await, before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
