@@ -172,12 +172,13 @@ impl Proxy {
         .await
     }
 
-    /// Sends bytes and reads until the end.
+    /// Sends bytes and reads one answer.
     pub async fn raw(&self, request: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let _ = stream.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
+        // Envoy keeps a connection open for a second after it has answered.
+        while !is_whole(&answer) && matches!(stream.read_buf(&mut answer).await, Ok(1..)) {}
         let text = String::from_utf8_lossy(&answer).into_owned();
         let status = text.get(9..12).and_then(|digits| digits.parse().ok());
         Answer {
@@ -210,6 +211,19 @@ impl Proxy {
         assert_eq!(&back, b"ping");
         Ok(())
     }
+}
+
+/// Whether as much is there as the head says.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|length| length.trim().parse::<usize>().ok());
+    length.is_some_and(|length| body.len() >= length)
 }
 
 fn log(folder: &Path) -> std::fs::File {

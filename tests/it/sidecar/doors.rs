@@ -1,11 +1,18 @@
 //! The doors of proxies: each dialect, each kind of route, each way to be turned away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward::domain::Secret;
 use doorward::protocol::forward_auth::Dialect;
 use doorward::protocol::jose::{Audience, Confirmation};
+use doorward::runtime::SeededEntropy;
+use doorward::runtime::config::Environment;
+use doorward::runtime::tasks::Tasks;
+use doorward::sidecar::app::Sidecar;
+use doorward::sidecar::config::{Config, Listener};
 use doorward::sidecar::forward_auth::DoorOutcome;
+use doorward::sidecar::tokens::Rules;
 
 use super::door_world::*;
 use super::token_world::*;
@@ -453,4 +460,41 @@ async fn a_large_cookie_keeps_nobody_out() {
     );
     let reply = doors.ask(Dialect::Caddy, "GET app.test/me", &headers).await;
     assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn routes_that_are_wrong_or_let_in_by_token_without_saying_whose_do_not_start() {
+    let start = |routes: &str, tokens: Option<Rules>| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_data(folder.path());
+        let file = folder.path().join("routes.toml");
+        std::fs::write(&file, routes).unwrap();
+        config.routes = Some(file);
+        config.tokens = tokens;
+        config.listeners = vec![Listener::at("127.0.0.1:0".parse().unwrap())];
+        let tasks = Tasks::new();
+        let started = Sidecar::start(
+            &config,
+            None,
+            (clock() as _, Arc::new(SeededEntropy::new(7))),
+            &Environment::default(),
+            &tasks,
+        );
+        tasks.stop().request();
+        started.err().map(|error| error.to_string())
+    };
+    let wrong = start(
+        &ROUTES.replace("capture:org", "capture:nope"),
+        Some(rules()),
+    );
+    let wrong = wrong.unwrap();
+    assert!(
+        wrong.contains("`read`") && wrong.contains("`organization`"),
+        "{wrong}"
+    );
+    assert!(start(ROUTES, None).unwrap().contains("tokens.issuer"));
+    assert_eq!(start(ROUTES, Some(rules())), None);
+    let public =
+        "[[route]]\nname = \"all\"\nhosts = [\"*\"]\npath = \"/{rest...}\"\npublic = true\n";
+    assert_eq!(start(public, None), None);
 }
