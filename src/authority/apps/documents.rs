@@ -11,7 +11,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-pub use super::remembered::Documents;
+pub use super::remembered::{Asker, Documents};
 use crate::authority::app::Authority;
 use crate::authority::outbound::{Answer, OutboundError};
 use crate::crypto::digest::sha256;
@@ -74,7 +74,7 @@ impl DocumentError {
 }
 
 /// What the document at a client's id says, fetched if it is not known or counts no more. Who asks while
-/// it is being fetched waits for that. `familiar` tells whether the client has a row: somebody agreed.
+/// it is being fetched waits for that. Strangers have a share of what is fetched at once.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ impl DocumentError {
 pub async fn resolve(
     authority: &Authority,
     identifier: &ClientIdentifier,
-    familiar: bool,
+    asker: Asker,
 ) -> Result<AppSpec, DocumentError> {
     let url = identifier.as_str();
     uri::document(url)?;
@@ -101,7 +101,7 @@ pub async fn resolve(
         return found;
     }
     let host = host(identifier).unwrap_or_default();
-    let Some(_permit) = authority.documents.permit(host, familiar) else {
+    let Some(_permit) = authority.documents.permit(host, asker) else {
         return Err(DocumentError::Busy);
     };
     let fetched = fetch(authority, identifier).await;

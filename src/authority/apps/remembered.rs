@@ -4,6 +4,7 @@
 //! gave no document goes before what did.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ const AT_ONCE: usize = 64;
 /// How many of them of clients that nobody has agreed to yet: whoever names hosts that never answer
 /// keeps strangers out, and no client that people use.
 const AT_ONCE_OF_STRANGERS: usize = 48;
+/// How many of those for one address.
+const AT_ONCE_OF_STRANGER: usize = 4;
 /// How many of them of one host.
 const AT_ONCE_OF_HOST: usize = 2;
 /// How many documents are remembered.
@@ -30,6 +33,7 @@ pub struct Documents(Mutex<State>);
 struct State {
     known: HashMap<String, Known>,
     fetching: BTreeMap<String, usize>,
+    askers: BTreeMap<IpAddr, usize>,
     flights: HashMap<String, Flying>,
     uses: u64,
 }
@@ -76,17 +80,35 @@ struct Known {
 pub(super) struct Permit<'a> {
     documents: &'a Documents,
     host: String,
+    asker: Asker,
+}
+
+/// Who has a document fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Whoever it is, for a client that somebody has agreed to.
+    OfKnownClient,
+    /// Somebody at this address, for a client that nobody has agreed to.
+    Stranger(IpAddr),
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.documents.state();
-        let left = state.fetching.get(&self.host).copied().unwrap_or(0);
-        if left > 1 {
-            state.fetching.insert(self.host.clone(), left - 1);
-        } else {
-            state.fetching.remove(&self.host);
+        one_less(&mut state.fetching, &self.host);
+        if let Asker::Stranger(address) = &self.asker {
+            one_less(&mut state.askers, address);
         }
+    }
+}
+
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    let left = counts.get_mut(key).map_or(0, |count| {
+        *count = count.saturating_sub(1);
+        *count
+    });
+    if left == 0 {
+        counts.remove(key);
     }
 }
 
@@ -120,25 +142,31 @@ impl Documents {
         }
     }
 
-    /// Leave to fetch; `None` when too many are being fetched, of this host or of all. `familiar` tells
-    /// whether somebody has agreed to the client.
-    pub(super) fn permit(&self, host: &str, familiar: bool) -> Option<Permit<'_>> {
+    /// Leave to fetch; `None` when too many are being fetched: of this host, for this asker, or of all.
+    pub(super) fn permit(&self, host: &str, asker: Asker) -> Option<Permit<'_>> {
         let host = host.to_ascii_lowercase();
         let mut state = self.state();
         let all: usize = state.fetching.values().sum();
         let own = state.fetching.get(&host).copied().unwrap_or(0);
-        let most = if familiar {
-            AT_ONCE
-        } else {
-            AT_ONCE_OF_STRANGERS
+        let full = match asker {
+            Asker::OfKnownClient => all >= AT_ONCE,
+            Asker::Stranger(address) => {
+                let theirs = state.askers.get(&address).copied().unwrap_or(0);
+                all >= AT_ONCE_OF_STRANGERS || theirs >= AT_ONCE_OF_STRANGER
+            }
         };
-        if own >= AT_ONCE_OF_HOST || all >= most {
+        if own >= AT_ONCE_OF_HOST || full {
             return None;
         }
         state.fetching.insert(host.clone(), own + 1);
+        if let Asker::Stranger(address) = asker {
+            let theirs = state.askers.entry(address).or_default();
+            *theirs = theirs.saturating_add(1);
+        }
         Some(Permit {
             documents: self,
             host,
+            asker,
         })
     }
 
@@ -219,6 +247,11 @@ mod tests {
         documents.remember(&url, host, found, (NOW, until));
     }
 
+    fn stranger(number: usize) -> Asker {
+        let number = u8::try_from(number).unwrap();
+        Asker::Stranger(IpAddr::from([203, 0, 113, number]))
+    }
+
     fn knows(documents: &Documents, host: &str, number: usize) -> bool {
         documents.recall(&url(host, number), NOW).is_some()
     }
@@ -226,13 +259,25 @@ mod tests {
     #[test]
     fn a_host_fetches_two_at_once_and_shuts_nobody_else_out() {
         let documents = Documents::default();
-        let first = documents.permit("a.example", true).unwrap();
-        let _second = documents.permit("A.example", true).unwrap();
-        assert!(documents.permit("a.example", true).is_none());
-        assert!(documents.permit("b.example", true).is_some());
+        let first = documents.permit("a.example", Asker::OfKnownClient).unwrap();
+        let _second = documents.permit("A.example", Asker::OfKnownClient).unwrap();
+        assert!(
+            documents
+                .permit("a.example", Asker::OfKnownClient)
+                .is_none()
+        );
+        assert!(
+            documents
+                .permit("b.example", Asker::OfKnownClient)
+                .is_some()
+        );
         drop(first);
-        let _third = documents.permit("a.example", true).unwrap();
-        assert!(documents.permit("a.example", true).is_none());
+        let _third = documents.permit("a.example", Asker::OfKnownClient).unwrap();
+        assert!(
+            documents
+                .permit("a.example", Asker::OfKnownClient)
+                .is_none()
+        );
     }
 
     #[test]
@@ -241,13 +286,21 @@ mod tests {
         let permits: Vec<_> = (0..AT_ONCE)
             .map(|number| {
                 documents
-                    .permit(&format!("h{number}.example"), true)
+                    .permit(&format!("h{number}.example"), Asker::OfKnownClient)
                     .unwrap()
             })
             .collect();
-        assert!(documents.permit("another.example", true).is_none());
+        assert!(
+            documents
+                .permit("another.example", Asker::OfKnownClient)
+                .is_none()
+        );
         drop(permits);
-        assert!(documents.permit("another.example", true).is_some());
+        assert!(
+            documents
+                .permit("another.example", Asker::OfKnownClient)
+                .is_some()
+        );
         assert!(documents.state().fetching.is_empty());
     }
 
@@ -257,11 +310,29 @@ mod tests {
         let _tarpits: Vec<_> = (0..AT_ONCE_OF_STRANGERS)
             .map(|number| {
                 let host = format!("h{number}.example");
-                documents.permit(&host, false).unwrap()
+                let asker = stranger(number / AT_ONCE_OF_STRANGER);
+                documents.permit(&host, asker).unwrap()
             })
             .collect();
-        assert!(documents.permit("stranger.example", false).is_none());
-        assert!(documents.permit("used.example", true).is_some());
+        let another = stranger(AT_ONCE_OF_STRANGERS);
+        assert!(documents.permit("stranger.example", another).is_none());
+        let known = Asker::OfKnownClient;
+        assert!(documents.permit("used.example", known).is_some());
+    }
+
+    #[test]
+    fn one_address_keeps_out_nobody_but_itself() {
+        let documents = Documents::default();
+        let tarpit = |number: usize| format!("h{number}.example");
+        let mut tarpits: Vec<_> = (0..AT_ONCE_OF_STRANGER)
+            .map(|number| documents.permit(&tarpit(number), stranger(0)).unwrap())
+            .collect();
+        assert!(documents.permit("more.example", stranger(0)).is_none());
+        assert!(documents.permit("new.example", stranger(1)).is_some());
+        tarpits.pop();
+        assert!(documents.permit("more.example", stranger(0)).is_some());
+        drop(tarpits);
+        assert!(documents.state().askers.is_empty());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The authorization endpoint: from a request, over login and consent, to an answer.
 
 use crate::authority::app::Authority;
-use crate::authority::apps::documents::{self, DocumentError};
+use crate::authority::apps::documents::{self, Asker, DocumentError};
 use crate::authority::login::{self, LoginError, LoginRequest, Remembered};
+use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::token_digest;
 use crate::crypto::seal::SealError;
 use crate::domain::app::{ApplicationType, ClientSource};
@@ -82,10 +83,10 @@ pub(super) struct Known {
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn start(
     authority: &Authority,
-    parameters: &Parameters,
+    (parameters, from): (&Parameters, ClientAddress),
     session: Option<Session>,
 ) -> Result<Outcome, Refusal> {
-    match receive(authority, parameters).await? {
+    match receive(authority, parameters, from).await? {
         Ok((known, interaction)) => proceed_or_tell(authority, known, interaction, session).await,
         Err(answer) => Ok(Outcome::Answer(answer)),
     }
@@ -99,10 +100,10 @@ pub async fn start(
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn start_remembered(
     authority: &Authority,
-    parameters: &Parameters,
+    (parameters, from): (&Parameters, ClientAddress),
     remembered: Remembered,
 ) -> Result<Option<Outcome>, Refusal> {
-    let (known, interaction) = match receive(authority, parameters).await? {
+    let (known, interaction) = match receive(authority, parameters, from).await? {
         Ok(received) => received,
         Err(answer) => return Ok(Some(Outcome::Answer(answer))),
     };
@@ -130,9 +131,9 @@ pub async fn start_remembered(
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn carry_over(
     authority: &Authority,
-    parameters: &Parameters,
+    (parameters, from): (&Parameters, ClientAddress),
 ) -> Result<Result<String, Outcome>, Refusal> {
-    match receive(authority, parameters).await? {
+    match receive(authority, parameters, from).await? {
         Ok((_, interaction)) => Ok(Ok(interaction.seal(authority)?)),
         Err(answer) => Ok(Err(Outcome::Answer(answer))),
     }
@@ -142,8 +143,9 @@ pub async fn carry_over(
 async fn receive(
     authority: &Authority,
     parameters: &Parameters,
+    from: ClientAddress,
 ) -> Result<Result<(Known, Interaction), Answer>, Refusal> {
-    let app = app_of(authority, parameters).await?;
+    let app = app_of(authority, parameters, from).await?;
     let issuer = authority.config.issuer.as_str();
     let pushed = parameters
         .sole("request_uri")
@@ -176,11 +178,11 @@ async fn receive(
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn resume(
     authority: &Authority,
-    sealed: &str,
+    (sealed, from): (&str, ClientAddress),
     login_error: Option<&str>,
     session: Option<Session>,
 ) -> Result<Outcome, Refusal> {
-    let (known, interaction) = reopen(authority, sealed).await?;
+    let (known, interaction) = reopen(authority, (sealed, from)).await?;
     let refused = match login_error {
         Some("access_denied") => Some(AuthorizeError::new(
             AuthorizeErrorCode::AccessDenied,
@@ -201,7 +203,7 @@ pub async fn resume(
 /// Opens what the browser brought back, and looks at its client again.
 pub(super) async fn reopen(
     authority: &Authority,
-    sealed: &str,
+    (sealed, from): (&str, ClientAddress),
 ) -> Result<(Known, Interaction), Refusal> {
     let interaction = match Interaction::open(authority, sealed) {
         Ok(Returned::InTime(interaction)) => interaction,
@@ -212,7 +214,7 @@ pub(super) async fn reopen(
         Ok(Returned::Lost) => return Err(Refusal::Expired),
         Err(_) => return Err(Refusal::Foreign),
     };
-    let app = find_app(authority, interaction.request.client_id.clone()).await?;
+    let app = find_app(authority, interaction.request.client_id.clone(), from).await?;
     redirects_still(&app, &interaction)?;
     let recipient = Recipient::of_request(&interaction.request, authority.config.issuer.as_str());
     Ok((Known { app, recipient }, interaction))
@@ -409,26 +411,36 @@ pub(super) fn log_in(
     }
 }
 
-async fn app_of(authority: &Authority, parameters: &Parameters) -> Result<App, Refusal> {
+async fn app_of(
+    authority: &Authority,
+    parameters: &Parameters,
+    from: ClientAddress,
+) -> Result<App, Refusal> {
     let identifier = parameters
         .sole("client_id")
         .and_then(|text| text.parse().ok())
         .ok_or(Refusal::UnknownClient)?;
-    find_app(authority, identifier).await
+    find_app(authority, identifier, from).await
 }
 
 /// The app of this name: by its row, or by the document at its name.
-async fn find_app(authority: &Authority, identifier: ClientIdentifier) -> Result<App, Refusal> {
-    let known = match authority.known.get(&authority.store, &identifier) {
-        Some(known) => Some(known),
-        None => {
-            let name = identifier.clone();
-            authority.known.look_up(&authority.store, name).await?
-        }
-    };
+async fn find_app(
+    authority: &Authority,
+    identifier: ClientIdentifier,
+    from: ClientAddress,
+) -> Result<App, Refusal> {
+    let mut known = authority.known.get(&authority.store, &identifier);
+    if known.is_none() {
+        let name = identifier.clone();
+        known = authority.known.look_up(&authority.store, name).await?;
+    }
     let found = known.and_then(|known| known.app.clone());
     let spec = if identifier.is_url() {
-        Some(documents::resolve(authority, &identifier, found.is_some()).await?)
+        let asker = match found {
+            Some(_) => Asker::OfKnownClient,
+            None => Asker::Stranger(from.counted_as()),
+        };
+        Some(documents::resolve(authority, &identifier, asker).await?)
     } else {
         None
     };

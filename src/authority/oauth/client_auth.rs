@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::authority::app::Authority;
-use crate::authority::apps::documents;
+use crate::authority::apps::documents::{self, Asker};
 use crate::authority::attempts;
 use crate::authority::proxies::ClientAddress;
 use crate::crypto::digest::{sha256, token_digest};
@@ -212,7 +212,8 @@ async fn documented<'k>(
     if !may_act(authority, known) {
         return Ok(Cow::Borrowed(known));
     }
-    let app = match documents::resolve(authority, &app.spec.identifier, true).await {
+    let app = match documents::resolve(authority, &app.spec.identifier, Asker::OfKnownClient).await
+    {
         Ok(spec) => app.with(spec),
         // It never had anything to prove itself by: its host need not answer whenever it asks.
         Err(_) if app.spec.auth_method == AuthMethod::None => return Ok(Cow::Borrowed(known)),

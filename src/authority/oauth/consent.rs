@@ -2,6 +2,7 @@
 
 use crate::authority::account::explained;
 use crate::authority::app::Authority;
+use crate::authority::proxies::ClientAddress;
 use crate::domain::organization::Organization;
 use crate::domain::user::User;
 use crate::domain::{Scope, Scopes};
@@ -56,10 +57,10 @@ pub enum Asked {
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn question(
     authority: &Authority,
-    sealed: &str,
+    request: (&str, ClientAddress),
     session: Option<Session>,
 ) -> Result<Asked, Refusal> {
-    let (known, interaction) = reopen(authority, sealed).await?;
+    let (known, interaction) = reopen(authority, request).await?;
     let ready = match judge(authority, &known, &interaction, session).await? {
         Judged::Outcome(outcome) => return Ok(Asked::Go(outcome)),
         // Agreed to in another tab meanwhile.
@@ -140,11 +141,11 @@ fn switch_account(
 /// [`Refusal`]: show a page, redirect nowhere.
 pub async fn decide(
     authority: &Authority,
-    sealed: &str,
+    request: (&str, ClientAddress),
     session: Session,
     allow: bool,
 ) -> Result<Outcome, Refusal> {
-    let (known, interaction) = reopen(authority, sealed).await?;
+    let (known, interaction) = reopen(authority, request).await?;
     match judge(authority, &known, &interaction, Some(session)).await? {
         Judged::Outcome(outcome) => Ok(outcome),
         Judged::Ask(ready) if allow => match &interaction.shown {

@@ -111,6 +111,7 @@ mod tests {
             user: None,
             pushed: None,
             sent_to_login,
+            shown: None,
         }
     }
 

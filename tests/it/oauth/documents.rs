@@ -396,8 +396,8 @@ async fn of_many_who_want_a_document_one_fetches_it(world: World, documents: Doc
     let ada = world.log_in("ada").await;
     for times in 1..=2 {
         let ask = || authorize(&world, &ada, &url, &back);
-        let (a, b, c, d, e) = tokio::join!(ask(), ask(), ask(), ask(), ask());
-        for reply in [a, b, c, d, e] {
+        let replies: [_; 5] = tokio::join!(ask(), ask(), ask(), ask(), ask()).into();
+        for reply in replies {
             assert!(reply.location().starts_with("/consent?"), "{reply:#?}");
         }
         assert_eq!(documents.asked(), times);
@@ -476,7 +476,8 @@ async fn a_clock_that_is_set_back_prolongs_no_document() {
     let (world, documents) = (start(None).await, Documents::serve());
     let url = documents.put("/app.json", &json!({}));
     let client = url.parse().unwrap();
-    let resolve = async || documents_of::resolve(&world.app.authority, &client, false).await;
+    let asker = documents_of::Asker::OfKnownClient;
+    let resolve = async || documents_of::resolve(&world.app.authority, &client, asker).await;
     resolve().await.unwrap();
     world.app.clock.set_back(Duration::from_hours(1));
     world.advance(299);

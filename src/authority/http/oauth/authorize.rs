@@ -28,7 +28,8 @@ async fn by_query(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     };
     visitor.speak(parameters.sole("ui_locales"));
     if let Some(remembered) = visitor.remembered() {
-        let begun = authorize::start_remembered(&visitor.authority, &parameters, remembered).await;
+        let request = (&parameters, visitor.address);
+        let begun = authorize::start_remembered(&visitor.authority, request, remembered).await;
         if let Some(outcome) = begun.transpose() {
             return visitor.go(outcome);
         }
@@ -37,7 +38,8 @@ async fn by_query(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
         Ok(session) => session,
         Err(error) => return visitor.store_failed(&error),
     };
-    visitor.go(authorize::start(&visitor.authority, &parameters, session).await)
+    let request = (&parameters, visitor.address);
+    visitor.go(authorize::start(&visitor.authority, request, session).await)
 }
 
 /// `POST /oauth2/authorize`. A form from another site brings no cookie (`SameSite=Lax`), so whether
@@ -48,7 +50,7 @@ async fn by_form(mut visitor: Visitor, body: Bytes) -> Response {
         Err(page) => return page,
     };
     visitor.speak(parameters.sole("ui_locales"));
-    match authorize::carry_over(&visitor.authority, &parameters).await {
+    match authorize::carry_over(&visitor.authority, (&parameters, visitor.address)).await {
         Ok(Ok(sealed)) => see_other(&format!("{RESUME}?request={sealed}")),
         Ok(Err(answer)) => visitor.go(Ok(answer)),
         Err(refusal) => visitor.go(Err(refusal)),
@@ -65,7 +67,8 @@ async fn resume(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
         Ok(session) => session,
         Err(error) => return visitor.store_failed(&error),
     };
-    let sealed = parameters.sole("request").unwrap_or_default();
+    let request = parameters.sole("request").unwrap_or_default();
+    let request = (request, visitor.address);
     let error = parameters.sole("login_error");
-    visitor.go(authorize::resume(&visitor.authority, sealed, error, session).await)
+    visitor.go(authorize::resume(&visitor.authority, request, error, session).await)
 }

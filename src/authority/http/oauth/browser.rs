@@ -30,7 +30,7 @@ pub(super) struct Visitor {
     pub(super) authority: Arc<Authority>,
     pub(super) headers: HeaderMap,
     pub(super) locale: Locale,
-    address: ClientAddress,
+    pub(super) address: ClientAddress,
     request_id: String,
 }
 

@@ -34,7 +34,7 @@ async fn ask(mut visitor: Visitor, RawQuery(query): RawQuery) -> Response {
         Err(error) => return visitor.store_failed(&error),
     };
     let sealed = parameters.sole("request").unwrap_or_default();
-    match consent::question(&visitor.authority, sealed, session).await {
+    match consent::question(&visitor.authority, (sealed, visitor.address), session).await {
         Ok(Asked::Ask(question)) => {
             visitor.speak(question.ui_locales.as_deref());
             let page = page(&visitor, *question);
@@ -52,7 +52,13 @@ async fn decide(visitor: Visitor, fields: Fields) -> Response {
         Ok(Some(session)) => session,
         // The login has ended while the page was open: it can be had again.
         Ok(None) => {
-            return visitor.go(authorize::resume(&visitor.authority, sealed, None, None).await);
+            return visitor.go(authorize::resume(
+                &visitor.authority,
+                (sealed, visitor.address),
+                None,
+                None,
+            )
+            .await);
         }
         Err(error) => return visitor.store_failed(&error),
     };
@@ -66,7 +72,13 @@ async fn decide(visitor: Visitor, fields: Fields) -> Response {
         "deny" => false,
         _ => return visitor.error(visitor.page(ErrorKind::BadRequest)),
     };
-    visitor.go(consent::decide(&visitor.authority, sealed, session, allow).await)
+    visitor.go(consent::decide(
+        &visitor.authority,
+        (sealed, visitor.address),
+        session,
+        allow,
+    )
+    .await)
 }
 
 fn page(visitor: &Visitor, question: Question) -> ConsentPage {
