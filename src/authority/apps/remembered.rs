@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::documents::DocumentError;
+use crate::authority::proxies::ClientAddress;
 use crate::domain::app::AppSpec;
 
 /// How many documents are fetched at once.
@@ -16,9 +17,9 @@ const AT_ONCE: usize = 64;
 /// How many of them of clients that nobody has agreed to yet: whoever names hosts that never answer
 /// keeps strangers out, and no client that people use.
 const AT_ONCE_OF_STRANGERS: usize = 48;
-/// How many of those for one address.
-const AT_ONCE_OF_STRANGER: usize = 4;
-/// How many of them of one host.
+/// How many of all for one address.
+const AT_ONCE_OF_ADDRESS: usize = 4;
+/// How many of them of one host; of clients that nobody has agreed to yet, one less.
 const AT_ONCE_OF_HOST: usize = 2;
 /// How many documents are remembered.
 const REMEMBERED: usize = 1_000;
@@ -85,18 +86,28 @@ pub(super) struct Permit<'a> {
 
 /// Who has a document fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
-    /// Whoever it is, for a client that somebody has agreed to.
-    OfKnownClient,
-    /// Somebody at this address, for a client that nobody has agreed to.
-    Stranger(IpAddr),
+pub struct Asker {
+    /// Whether somebody has agreed to the client.
+    pub known_client: bool,
+    /// The address; none where all come from this machine, by a proxy that nobody configured.
+    pub address: Option<IpAddr>,
+}
+
+impl Asker {
+    /// Who asks from there.
+    pub fn new(known_client: bool, from: ClientAddress) -> Self {
+        Self {
+            known_client,
+            address: (!from.is_local()).then(|| from.counted_as()),
+        }
+    }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.documents.state();
         one_less(&mut state.fetching, &self.host);
-        if let Asker::Stranger(address) = &self.asker {
+        if let Some(address) = &self.asker.address {
             one_less(&mut state.askers, address);
         }
     }
@@ -148,18 +159,20 @@ impl Documents {
         let mut state = self.state();
         let all: usize = state.fetching.values().sum();
         let own = state.fetching.get(&host).copied().unwrap_or(0);
-        let full = match asker {
-            Asker::OfKnownClient => all >= AT_ONCE,
-            Asker::Stranger(address) => {
-                let theirs = state.askers.get(&address).copied().unwrap_or(0);
-                all >= AT_ONCE_OF_STRANGERS || theirs >= AT_ONCE_OF_STRANGER
-            }
+        let (most, most_of_host) = if asker.known_client {
+            (AT_ONCE, AT_ONCE_OF_HOST)
+        } else {
+            (AT_ONCE_OF_STRANGERS, AT_ONCE_OF_HOST - 1)
         };
-        if own >= AT_ONCE_OF_HOST || full {
+        let theirs = asker
+            .address
+            .and_then(|address| state.askers.get(&address).copied());
+        let enough = theirs.is_some_and(|theirs| theirs >= AT_ONCE_OF_ADDRESS);
+        if own >= most_of_host || all >= most || enough {
             return None;
         }
         state.fetching.insert(host.clone(), own + 1);
-        if let Asker::Stranger(address) = asker {
+        if let Some(address) = asker.address {
             let theirs = state.askers.entry(address).or_default();
             *theirs = theirs.saturating_add(1);
         }
@@ -223,6 +236,10 @@ mod tests {
     use crate::protocol::clients::fetched;
 
     const NOW: Duration = Duration::from_secs(1);
+    const KNOWN: Asker = Asker {
+        known_client: true,
+        address: None,
+    };
 
     fn url(host: &str, number: usize) -> String {
         format!("https://{host}/{number}.json")
@@ -249,7 +266,10 @@ mod tests {
 
     fn stranger(number: usize) -> Asker {
         let number = u8::try_from(number).unwrap();
-        Asker::Stranger(IpAddr::from([203, 0, 113, number]))
+        Asker {
+            known_client: false,
+            address: Some(IpAddr::from([203, 0, 113, number])),
+        }
     }
 
     fn knows(documents: &Documents, host: &str, number: usize) -> bool {
@@ -259,25 +279,13 @@ mod tests {
     #[test]
     fn a_host_fetches_two_at_once_and_shuts_nobody_else_out() {
         let documents = Documents::default();
-        let first = documents.permit("a.example", Asker::OfKnownClient).unwrap();
-        let _second = documents.permit("A.example", Asker::OfKnownClient).unwrap();
-        assert!(
-            documents
-                .permit("a.example", Asker::OfKnownClient)
-                .is_none()
-        );
-        assert!(
-            documents
-                .permit("b.example", Asker::OfKnownClient)
-                .is_some()
-        );
+        let first = documents.permit("a.example", KNOWN).unwrap();
+        let _second = documents.permit("A.example", KNOWN).unwrap();
+        assert!(documents.permit("a.example", KNOWN).is_none());
+        assert!(documents.permit("b.example", KNOWN).is_some());
         drop(first);
-        let _third = documents.permit("a.example", Asker::OfKnownClient).unwrap();
-        assert!(
-            documents
-                .permit("a.example", Asker::OfKnownClient)
-                .is_none()
-        );
+        let _third = documents.permit("a.example", KNOWN).unwrap();
+        assert!(documents.permit("a.example", KNOWN).is_none());
     }
 
     #[test]
@@ -286,21 +294,13 @@ mod tests {
         let permits: Vec<_> = (0..AT_ONCE)
             .map(|number| {
                 documents
-                    .permit(&format!("h{number}.example"), Asker::OfKnownClient)
+                    .permit(&format!("h{number}.example"), KNOWN)
                     .unwrap()
             })
             .collect();
-        assert!(
-            documents
-                .permit("another.example", Asker::OfKnownClient)
-                .is_none()
-        );
+        assert!(documents.permit("another.example", KNOWN).is_none());
         drop(permits);
-        assert!(
-            documents
-                .permit("another.example", Asker::OfKnownClient)
-                .is_some()
-        );
+        assert!(documents.permit("another.example", KNOWN).is_some());
         assert!(documents.state().fetching.is_empty());
     }
 
@@ -310,24 +310,38 @@ mod tests {
         let _tarpits: Vec<_> = (0..AT_ONCE_OF_STRANGERS)
             .map(|number| {
                 let host = format!("h{number}.example");
-                let asker = stranger(number / AT_ONCE_OF_STRANGER);
+                let asker = stranger(number / AT_ONCE_OF_ADDRESS);
                 documents.permit(&host, asker).unwrap()
             })
             .collect();
         let another = stranger(AT_ONCE_OF_STRANGERS);
         assert!(documents.permit("stranger.example", another).is_none());
-        let known = Asker::OfKnownClient;
+        let known = KNOWN;
         assert!(documents.permit("used.example", known).is_some());
+    }
+
+    #[test]
+    fn made_up_paths_leave_a_host_room_for_the_clients_that_people_use() {
+        let documents = Documents::default();
+        let _made_up = documents.permit("a.example", stranger(0)).unwrap();
+        assert!(documents.permit("a.example", stranger(1)).is_none());
+        assert!(documents.permit("a.example", KNOWN).is_some());
     }
 
     #[test]
     fn one_address_keeps_out_nobody_but_itself() {
         let documents = Documents::default();
         let tarpit = |number: usize| format!("h{number}.example");
-        let mut tarpits: Vec<_> = (0..AT_ONCE_OF_STRANGER)
+        let mut tarpits: Vec<_> = (0..AT_ONCE_OF_ADDRESS)
             .map(|number| documents.permit(&tarpit(number), stranger(0)).unwrap())
             .collect();
         assert!(documents.permit("more.example", stranger(0)).is_none());
+        let known_client = Asker {
+            known_client: true,
+            ..stranger(0)
+        };
+        assert!(documents.permit("used.example", known_client).is_none());
+        assert!(documents.permit("used.example", KNOWN).is_some());
         assert!(documents.permit("new.example", stranger(1)).is_some());
         tarpits.pop();
         assert!(documents.permit("more.example", stranger(0)).is_some());

@@ -436,10 +436,7 @@ async fn find_app(
     }
     let found = known.and_then(|known| known.app.clone());
     let spec = if identifier.is_url() {
-        let asker = match found {
-            Some(_) => Asker::OfKnownClient,
-            None => Asker::Stranger(from.counted_as()),
-        };
+        let asker = Asker::new(found.is_some(), from);
         Some(documents::resolve(authority, &identifier, asker).await?)
     } else {
         None

@@ -60,7 +60,7 @@ pub(super) async fn authenticate_client(
     presented: &PresentedClient,
     from: ClientAddress,
 ) -> Result<AuthenticatedClient, Refused> {
-    if let Some(client) = prove(authority, presented).await? {
+    if let Some(client) = prove(authority, presented, from).await? {
         return Ok(client);
     }
     metrics::counter!("doorward_authority_failed_authentications_total").increment(1);
@@ -74,6 +74,7 @@ pub(super) async fn authenticate_client(
 async fn prove(
     authority: &Authority,
     presented: &PresentedClient,
+    from: ClientAddress,
 ) -> Result<Option<AuthenticatedClient>, Refused> {
     let now = authority.clock.now();
     let digest = match &presented.proof {
@@ -98,7 +99,7 @@ async fn prove(
         matches_one(&digest, &[], now);
         return Ok(None);
     };
-    let said = documented(authority, &found).await?;
+    let said = documented(authority, &found, from).await?;
     let right = match judge(authority, &said, &presented.proof, &digest, now) {
         Judged::Right => true,
         Judged::Wrong => false,
@@ -205,6 +206,7 @@ fn is_documented(known: &KnownClient) -> bool {
 async fn documented<'k>(
     authority: &Authority,
     known: &'k KnownClient,
+    from: ClientAddress,
 ) -> Result<Cow<'k, KnownClient>, Refused> {
     let Some(app) = known.app.as_ref().filter(|_| is_documented(known)) else {
         return Ok(Cow::Borrowed(known));
@@ -212,8 +214,8 @@ async fn documented<'k>(
     if !may_act(authority, known) {
         return Ok(Cow::Borrowed(known));
     }
-    let app = match documents::resolve(authority, &app.spec.identifier, Asker::OfKnownClient).await
-    {
+    let asker = Asker::new(true, from);
+    let app = match documents::resolve(authority, &app.spec.identifier, asker).await {
         Ok(spec) => app.with(spec),
         // It never had anything to prove itself by: its host need not answer whenever it asks.
         Err(_) if app.spec.auth_method == AuthMethod::None => return Ok(Cow::Borrowed(known)),

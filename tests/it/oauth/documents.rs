@@ -476,7 +476,10 @@ async fn a_clock_that_is_set_back_prolongs_no_document() {
     let (world, documents) = (start(None).await, Documents::serve());
     let url = documents.put("/app.json", &json!({}));
     let client = url.parse().unwrap();
-    let asker = documents_of::Asker::OfKnownClient;
+    let asker = documents_of::Asker {
+        known_client: true,
+        address: None,
+    };
     let resolve = async || documents_of::resolve(&world.app.authority, &client, asker).await;
     resolve().await.unwrap();
     world.app.clock.set_back(Duration::from_hours(1));
