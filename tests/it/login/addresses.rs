@@ -145,6 +145,9 @@ impl Write for Lines {
 #[tokio::test]
 async fn the_log_names_the_network_of_what_is_refused_and_no_address() {
     let world = behind(None, "x-forwarded-for").await;
+    // Of two subscribers: while there is one only, a thread of another test that meets a line first
+    // would decide, without any, that nobody wants it.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let logged = async |level: Level| {
         let lines = Lines::default();
         let to = lines.clone();
