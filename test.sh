@@ -74,6 +74,26 @@ browser_tests() {
 }
 [ $# -gt 0 ] || browser_tests
 
+# unpack_debian DIRECTORY PACKAGE...: unpacks, does not install: nothing of the machine's own servers is touched, and no
+# right is needed but for lists of packages that are old or missing.
+unpack_debian() {
+    local where=$1 attempt package
+    shift
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
+    rm -rf "$where.debs" && mkdir -p "$where.debs"
+    for attempt in 1 2; do
+        if (cd "$where.debs" && apt-get download -qq "$@" 2>/dev/null); then
+            rm -rf "$where" "$where.new"
+            mkdir -p "$where.new"
+            for package in "$where.debs"/*.deb; do dpkg --extract "$package" "$where.new" || return 1; done
+            mv "$where.new" "$where"
+            return 0
+        fi
+        [ "$attempt" = 1 ] && { "${sudo[@]}" apt-get update -qq >/dev/null 2>&1 || return 1; }
+    done
+    return 1
+}
+
 # Programs that others wrote.
 . tests/interop/setup.sh
 . tests/proxies/setup.sh

@@ -30,27 +30,11 @@ interop_python() {
         && cp tests/interop/requirements.txt "$interop/python.stamp"
 }
 
-# Apache is unpacked, not installed: nothing of the machine's own server is touched, and no right is needed.
 interop_apache() {
     [ -x "$interop/apache/usr/sbin/apache2" ] && return 0
-    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
     note "unpacking Debian's Apache with mod_auth_openidc"
-    local packages=(apache2-bin libapache2-mod-auth-openidc libapr1 libaprutil1 libcjose0 libhiredis0.14 liblua5.3-0)
-    local attempt
-    mkdir -p "$interop/debs"
-    for attempt in 1 2; do
-        if (cd "$interop/debs" && apt-get download -qq "${packages[@]}" 2>/dev/null); then
-            rm -rf "$interop/apache"
-            mkdir -p "$interop/apache.new"
-            local package
-            for package in "$interop"/debs/*.deb; do dpkg --extract "$package" "$interop/apache.new" || return 1; done
-            mv "$interop/apache.new" "$interop/apache"
-            return 0
-        fi
-        # The lists of packages may be old or missing.
-        [ "$attempt" = 1 ] && { "${sudo[@]}" apt-get update -qq >/dev/null 2>&1 || return 1; }
-    done
-    return 1
+    unpack_debian "$interop/apache" \
+        apache2-bin libapache2-mod-auth-openidc libapr1 libaprutil1 libcjose0 libhiredis0.14 liblua5.3-0
 }
 
 interop_rust() {

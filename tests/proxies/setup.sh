@@ -16,24 +16,8 @@ proxies_python() {
 
 proxies_debian() {
     [ -x "$proxies/debian/usr/sbin/nginx" ] && [ -x "$proxies/debian/usr/sbin/haproxy" ] && return 0
-    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
     note "unpacking Debian's nginx and HAProxy"
-    local packages=(nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1)
-    local attempt
-    mkdir -p "$proxies/debs"
-    for attempt in 1 2; do
-        if (cd "$proxies/debs" && apt-get download -qq "${packages[@]}" 2>/dev/null); then
-            rm -rf "$proxies/debian" "$proxies/debian.new"
-            mkdir -p "$proxies/debian.new"
-            local package
-            for package in "$proxies"/debs/*.deb; do dpkg --extract "$package" "$proxies/debian.new" || return 1; done
-            mv "$proxies/debian.new" "$proxies/debian"
-            return 0
-        fi
-        # The lists of packages may be old or missing.
-        [ "$attempt" = 1 ] && { "${sudo[@]}" apt-get update -qq >/dev/null 2>&1 || return 1; }
-    done
-    return 1
+    unpack_debian "$proxies/debian" nginx haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 }
 
 proxies_program() {

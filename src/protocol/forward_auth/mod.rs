@@ -12,4 +12,6 @@ mod request;
 pub use dialect::Dialect;
 pub use host::{HostError, canonical_host};
 pub use path::{CanonicalPath, MAX_PATH, PathError};
-pub use request::{IDENTITY_HEADERS, Original, ReadError, STEERING_HEADERS, read};
+pub use request::{
+    IDENTITY_HEADERS, Original, ReadError, STEERING_HEADERS, is_hop_by_hop, is_twin, read,
+};

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::dialect::Dialect;
 use super::host::{HostError, canonical_host};
@@ -186,12 +187,24 @@ fn guarded() -> impl Iterator<Item = &'static str> {
     ])
 }
 
-fn is_twin(name: &str, known: &str) -> bool {
+/// Whether programs behind take a header of this name for the known one, `_` being `-` to them.
+pub fn is_twin(name: &str, known: &str) -> bool {
     name.len() == known.len()
         && name
             .bytes()
             .zip(known.bytes())
             .all(|(one, other)| one == other || (one == b'_' && other == b'-'))
+}
+
+/// Whether `Connection` would have a proxy take this header away before the program behind sees it.
+pub fn is_hop_by_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|token| {
+            token
+                .trim_ascii()
+                .eq_ignore_ascii_case(name.as_str().as_bytes())
+        })
+    })
 }
 
 fn hop_by_hop(value: &HeaderValue) -> Result<(), ReadError> {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::outcome::DoorOutcome;
 use crate::domain::{Freshness, OrganizationId, Revision};
-use crate::protocol::forward_auth::Original;
+use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
 use crate::sidecar::tokens::{self, Rules, TokenCheck, Verified, verify};
@@ -264,14 +264,15 @@ impl Asking<'_> {
         }
     }
 
-    /// A header that may stand once, and in no other spelling.
+    /// A header that may stand once, in no other spelling, and that reaches the program behind.
     fn header(&self, name: &HeaderName) -> Result<Option<&str>, Asked> {
-        let twin = self.headers.keys().any(|other| {
-            other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str()
-        });
+        let twin = self
+            .headers
+            .keys()
+            .any(|other| other != name && is_twin(other.as_str(), name.as_str()));
         let mut values = self.headers.get_all(name).iter();
         let first = values.next();
-        if twin || values.next().is_some() {
+        if twin || values.next().is_some() || is_hop_by_hop(self.headers, name) {
             return Err(Asked::malformed());
         }
         first

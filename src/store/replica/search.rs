@@ -118,7 +118,7 @@ impl ReplicaReader {
     ) -> Result<Page<MembershipRow, OrganizationId>, ReplicaError> {
         let transaction = self.connection.transaction()?;
         let mut rows = Vec::new();
-        let mut next = None;
+        let (mut seen, mut next) = (0, None);
         {
             let mut statement = transaction.prepare_cached(ORGANIZATIONS)?;
             let after = after.map_or_else(Vec::new, |id| id.as_uuid().as_bytes().to_vec());
@@ -134,10 +134,11 @@ impl ReplicaReader {
                         facts,
                     });
                 }
+                seen += 1;
                 next = Some(organization);
             }
         }
-        let next = next.filter(|_| rows.len() >= limit);
+        let next = next.filter(|_| seen >= limit);
         let revision = revision(&transaction)?;
         transaction.commit()?;
         Ok(Page {

@@ -300,6 +300,13 @@ async fn the_organization_comes_from_where_the_route_says() {
             400,
             0,
         ),
+        (
+            "GET app.test/by-header",
+            &token,
+            "x-organization: acme\r\nconnection: close, X-Organization\r\n".into(),
+            400,
+            0,
+        ),
         ("GET app.test/by-claim", &bound, String::new(), 200, 2),
         ("GET app.test/by-constant", &token, String::new(), 200, 1),
         ("GET app.test/by-constant", &bound, String::new(), 403, 0),
