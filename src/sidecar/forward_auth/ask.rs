@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
+use super::credentials::{Presented, Scheme};
 use super::outcome::DoorOutcome;
 use crate::domain::{Freshness, OrganizationId, Revision};
 use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
-use crate::sidecar::tokens::{self, Rules, TokenCheck, Verified, verify};
+use crate::sidecar::tokens::{self, Possession, Rules, TokenCheck, Unproved, Verified, verify};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
 
@@ -21,6 +22,10 @@ const DENY_BEYOND: Duration = Duration::from_mins(10);
 
 /// How often a question is asked when policies change under it.
 const ATTEMPTS: usize = 4;
+
+const BOUND_TOKEN: &str = "bound_token";
+const INVALID_PROOF: &str = "invalid_proof";
+const REPLAYED_PROOF: &str = "replayed_proof";
 
 /// What the doors decide by.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(in crate::sidecar) struct Asked {
     pub(super) outcome: DoorOutcome,
     /// A word for programs.
     pub(super) reason: &'static str,
+    /// How the token was presented.
+    pub(super) scheme: Scheme,
     /// Who was let through, and where.
     pub(super) token: Option<Arc<Verified>>,
     pub(super) organization: Option<OrganizationId>,
@@ -45,10 +52,11 @@ pub(in crate::sidecar) struct Asked {
 }
 
 impl Asked {
-    const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
+    pub(super) const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
         Self {
             outcome,
             reason,
+            scheme: Scheme::Bearer,
             token: None,
             organization: None,
             freshness: None,
@@ -58,6 +66,19 @@ impl Asked {
     /// A request that cannot be read in one way.
     pub(in crate::sidecar) const fn malformed() -> Self {
         Self::plain(DoorOutcome::Malformed, "malformed")
+    }
+
+    /// The token's key was not proved.
+    pub(super) fn unproved(reason: &'static str) -> Self {
+        Self {
+            scheme: Scheme::Dpop,
+            ..Self::plain(DoorOutcome::BadToken, reason)
+        }
+    }
+
+    /// Whether what is wrong is the proof, or that there is none.
+    pub(super) fn is_unproved(&self) -> bool {
+        [INVALID_PROOF, REPLAYED_PROOF].contains(&self.reason)
     }
 
     /// What it is counted as.
@@ -72,6 +93,7 @@ struct Asking<'a> {
     original: &'a Original<'a>,
     headers: &'a HeaderMap,
     route: &'a Route,
+    presented: Presented<'a>,
     subdomain: Option<&'a str>,
     deny_beyond: Duration,
 }
@@ -101,8 +123,8 @@ impl ForwardAuth {
         let Some(authorization) = original.authorization else {
             return Asked::plain(DoorOutcome::Anonymous, "anonymous");
         };
-        let token = match bearer(authorization) {
-            Ok(token) => token,
+        let presented = match Presented::read(authorization) {
+            Ok(presented) => presented,
             Err(asked) => return asked,
         };
         let Some(rules) = &self.tokens else {
@@ -113,43 +135,28 @@ impl ForwardAuth {
             original,
             headers,
             route,
+            presented,
             subdomain,
             deny_beyond: match (route.deny_beyond, deny_beyond) {
                 (Some(one), Some(other)) => one.min(other),
                 (one, other) => one.or(other).unwrap_or(DENY_BEYOND),
             },
         };
-        asking.admit(worker, rules, token)
-    }
-}
-
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1). Two that a proxy joined are none: no token
-/// has a comma or a space in it.
-fn bearer(value: &HeaderValue) -> Result<&str, Asked> {
-    let malformed = || Asked::plain(DoorOutcome::Malformed, "credentials");
-    let text = value.to_str().map_err(|_| malformed())?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if token.contains([',', ' ', '\t']) && scheme.eq_ignore_ascii_case("bearer") {
-        return Err(malformed());
-    }
-    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
-        Ok(token)
-    } else {
-        Err(Asked::plain(DoorOutcome::BadToken, "scheme"))
+        let mut asked = asking.admit(worker, rules);
+        if asked.reason != BOUND_TOKEN {
+            asked.scheme = presented.scheme;
+        }
+        asked
     }
 }
 
 impl Asking<'_> {
-    fn admit(&self, worker: &mut Worker, rules: &Rules, token: &str) -> Asked {
+    fn admit(&self, worker: &mut Worker, rules: &Rules) -> Asked {
         // Before the token: of facts that are too old, what they say of it is no news either.
         if let Some(stale) = self.stale(self.state.staleness(), None) {
             return stale;
         }
-        let token = match verify(self.state, worker, rules, token) {
-            // Whoever has seen it could send it: its key must be proved, and is not here.
-            Ok(token) if token.jkt.is_some() => {
-                return Asked::plain(DoorOutcome::BadToken, "bound_token");
-            }
+        let token = match verify(self.state, worker, rules, self.presented.token) {
             Ok(token) => token,
             Err(refusal) if refusal.is_ours() => {
                 return Asked::plain(DoorOutcome::Unsure, refusal.code());
@@ -157,6 +164,9 @@ impl Asking<'_> {
             // Why it is refused is nobody's business but the log's.
             Err(_) => return Asked::plain(DoorOutcome::BadToken, "invalid_token"),
         };
+        if let Err(asked) = self.prove(worker, token.jkt.as_deref()) {
+            return asked;
+        }
         match &self.route.access {
             Access::Public => Asked::plain(DoorOutcome::Allowed, "public"),
             Access::SignedIn if token.user().is_none() => {
@@ -169,6 +179,36 @@ impl Asking<'_> {
             },
             Access::Permission(wanted) => self.permission(worker, wanted, token),
         }
+    }
+
+    /// Whoever has seen a bound token could send it: its key must be proved (RFC 9449 §7).
+    fn prove(&self, worker: &mut Worker, jkt: Option<&str>) -> Result<(), Asked> {
+        let jkt = match (self.presented.scheme, jkt) {
+            (Scheme::Bearer, None) => return Ok(()),
+            (Scheme::Bearer, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
+            (Scheme::Dpop, None) => return Err(Asked::unproved("unbound_token")),
+            (Scheme::Dpop, Some(jkt)) => jkt,
+        };
+        let Some(origin) = &self.route.origin else {
+            return Err(Asked::plain(DoorOutcome::Denied, "no_origin"));
+        };
+        let proof = self.original.proof.and_then(|value| value.to_str().ok());
+        let possession = Possession {
+            proof: proof.ok_or_else(|| Asked::unproved(INVALID_PROOF))?,
+            method: self.original.method,
+            url: &origin.url(&self.original.host, self.original.sent_path),
+            token: self.presented.token,
+            jkt,
+        };
+        possession.prove(self.state, worker).map_err(|unproved| {
+            // For the client's developer, who cannot see the proof as it arrives here.
+            tracing::debug!(%unproved, route = %self.route.name, "a proof was refused");
+            match unproved {
+                Unproved::Invalid(_) | Unproved::OtherKey => Asked::unproved(INVALID_PROOF),
+                Unproved::Replayed => Asked::unproved(REPLAYED_PROOF),
+                Unproved::Full => Asked::plain(DoorOutcome::Unsure, "proofs_full"),
+            }
+        })
     }
 
     fn stale(&self, staleness: Option<Duration>, view: Option<&View>) -> Option<Asked> {
