@@ -1,6 +1,7 @@
 //! SHA-256, and what the store keeps of bearer secrets.
 
 use aws_lc_rs::digest;
+use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
 
 use crate::domain::{PlainToken, TokenDigest};
@@ -22,9 +23,33 @@ pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
+/// Whether `at_hash` of an ID token binds an access token (OpenID Connect Core §3.1.3.6): half of the
+/// hash that the signature uses. `EdDSA` uses SHA-512, everything else that is accepted SHA-256; both
+/// bind equally well.
+pub fn at_hash_fits(hash: &str, access_token: &str) -> bool {
+    let short = digest::digest(&digest::SHA256, access_token.as_bytes());
+    let long = digest::digest(&digest::SHA512, access_token.as_bytes());
+    [short.as_ref().get(..16), long.as_ref().get(..32)]
+        .into_iter()
+        .flatten()
+        .any(|half| constant_time_eq(BASE64URL_NOPAD.encode(half).as_bytes(), hash.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_binds_one_access_token() {
+        // OpenID Connect Core, appendix A.3 has this pair.
+        let (token, hash) = (
+            "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
+            "77QmUPtjPfzWtF2AnpK9RQ",
+        );
+        assert!(at_hash_fits(hash, token));
+        assert!(!at_hash_fits(hash, "another"));
+        assert!(!at_hash_fits("", token));
+    }
 
     #[test]
     fn sha256_agrees_with_the_published_vector() {

@@ -2,6 +2,7 @@
 
 pub mod authzen;
 pub mod clients;
+pub mod cookies;
 pub mod credentials;
 pub mod feed;
 pub mod forward_auth;
@@ -9,6 +10,7 @@ pub mod forwarded;
 pub mod host;
 pub mod invitations;
 pub mod jose;
+pub mod local_path;
 pub mod manifest;
 pub mod oauth;
 pub mod oidc;

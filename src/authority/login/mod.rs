@@ -34,5 +34,5 @@ pub use identity::UpstreamTokens;
 pub use provider::{ConfiguredProvider, Provider, ProviderError};
 pub use remembered::{Remembered, RememberedSessions};
 pub use request::{InvalidReturn, LoginError, LoginPurpose, LoginRequest, begin, open};
-pub use session::{COOKIE, clear_cookie, cookie, current, remembered, set_cookie};
+pub use session::{COOKIE, clear_cookie, current, remembered, set_cookie};
 pub use transaction::{Attempt, AttemptError, start};

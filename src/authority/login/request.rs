@@ -8,11 +8,10 @@ use crate::authority::app::Authority;
 use crate::authority::sealer::UnsealError;
 use crate::crypto::seal::SealError;
 use crate::domain::{SessionId, UserId};
+use crate::protocol::local_path::is_local_path;
 
 /// What a request is sealed for.
 const PURPOSE: &str = "login-request";
-/// The longest path to return to: it travels sealed, in a URL.
-const RETURN_MAX: usize = 4 * 1024;
 
 /// What logging in shall lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -138,44 +137,4 @@ pub fn open(authority: &Authority, sealed: &str) -> Result<LoginRequest, UnsealE
         .keys
         .sealer()
         .open(PURPOSE, sealed, authority.clock.now())
-}
-
-/// Whether a browser that is sent there stays on this server. Browsers read `\` as `/` and drop
-/// tabs and line ends, so that `/\evil.example` and `/<tab>/evil.example` would lead away.
-fn is_local_path(text: &str) -> bool {
-    text.len() <= RETURN_MAX
-        && text.starts_with('/')
-        && !text.starts_with("//")
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_browser_is_only_sent_to_paths_of_ours() {
-        for good in [
-            "/",
-            "/account",
-            "/oauth2/authorize/resume?request=a_b-c&x=//y",
-        ] {
-            assert!(is_local_path(good), "{good}");
-        }
-        for bad in [
-            "",
-            "account",
-            "//evil.example",
-            "/\\evil.example",
-            "/\t/evil.example",
-            "https://evil.example",
-            "/a b",
-            "/a#b",
-            "/ä",
-        ] {
-            assert!(!is_local_path(bad), "{bad}");
-        }
-    }
 }

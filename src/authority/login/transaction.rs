@@ -13,12 +13,12 @@ use crate::crypto::digest::{constant_time_eq, sha256};
 use crate::crypto::seal::SealError;
 use crate::domain::provider::ProviderKind;
 use crate::domain::{Timestamp, provider::ProviderSettings};
+use crate::protocol::cookies::cookie;
 use crate::protocol::oidc::upstream::AuthorizationRequest;
 
 use super::error::UpstreamError;
 use super::provider::Provider;
 use super::request::LoginRequest;
-use super::session::cookie;
 use super::{InvalidReturn, github};
 
 /// What a transaction is sealed for.
@@ -156,6 +156,7 @@ fn location(
         login_hint: request.login_hint.as_deref(),
         acr_values: (speaks_oidc && !acr_values.is_empty()).then_some(acr_values.as_str()),
         hd: hosted_domain(provider.kind, &provider.settings),
+        resource: None,
     }
     .url(endpoint)
 }

@@ -15,6 +15,7 @@ use crate::authority::http::pages::form::{Holder, check_csrf, csrf_token};
 use crate::authority::http::pages::{ErrorKind, LogoutConfirmPage};
 use crate::authority::login;
 use crate::authority::oauth::logout::{self, LOGOUT, Logout, LogoutRefused, Plan, Question};
+use crate::protocol::cookies;
 use crate::protocol::oauth::authorize::Parameters;
 use crate::protocol::oidc::logout::LogoutRequest;
 
@@ -130,7 +131,7 @@ fn finish(visitor: &Visitor, done: Result<Logout, LogoutRefused>) -> Response {
 }
 
 fn brought_cookie(visitor: &Visitor) -> bool {
-    login::cookie(&visitor.headers, login::COOKIE).is_some()
+    cookies::cookie(&visitor.headers, login::COOKIE).is_some()
 }
 
 fn page(visitor: &Visitor, question: Question) -> LogoutConfirmPage {

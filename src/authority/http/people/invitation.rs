@@ -18,11 +18,12 @@ use crate::authority::http::pages::form::{Fields, Holder, csrf_token};
 use crate::authority::http::pages::invitation::InvitationRefusal;
 use crate::authority::http::pages::{ErrorKind, InvitationPage};
 use crate::authority::invitations::{self, Acceptance, InvitationError, Offer};
-use crate::authority::login::{self, LoginRequest};
+use crate::authority::login::LoginRequest;
 use crate::authority::organizations::OrganizationsError;
 use crate::crypto::digest::token_digest;
 use crate::domain::PlainToken;
 use crate::domain::user::User;
+use crate::protocol::cookies;
 use crate::store::sessions::Session;
 use crate::store::{StoreError, users};
 
@@ -50,7 +51,7 @@ struct Held {
 }
 
 fn held(visitor: &Visitor) -> Option<Held> {
-    let sealed = login::cookie(&visitor.headers, COOKIE)?.to_owned();
+    let sealed = cookies::cookie(&visitor.headers, COOKIE)?.to_owned();
     let authority = &visitor.authority;
     let now = authority.clock.now();
     let token: String = authority.keys.sealer().open(PURPOSE, &sealed, now).ok()?;

@@ -34,6 +34,8 @@ pub struct AuthorizationRequest<'a> {
     pub acr_values: Option<&'a str>,
     /// Google's hosted domain.
     pub hd: Option<&'a str>,
+    /// Whom the access token shall be for (RFC 8707 §2.1).
+    pub resource: Option<&'a str>,
 }
 
 impl AuthorizationRequest<'_> {
@@ -56,6 +58,7 @@ impl AuthorizationRequest<'_> {
             ("login_hint", self.login_hint),
             ("acr_values", self.acr_values),
             ("hd", self.hd),
+            ("resource", self.resource),
         ] {
             if let Some(value) = value {
                 query.append_pair(name, value);
@@ -212,6 +215,7 @@ mod tests {
         login_hint: None,
         acr_values: None,
         hd: None,
+        resource: None,
     };
 
     #[test]

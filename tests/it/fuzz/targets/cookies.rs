@@ -1,6 +1,7 @@
 //! Cookies.
 
-use doorward::authority::login::{COOKIE, cookie};
+use doorward::authority::login::COOKIE;
+use doorward::protocol::cookies::cookie;
 use http::{HeaderMap, HeaderValue};
 
 use super::{Verdict, verdict};
