@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::{GrantId, SessionId, Timestamp, UserId};
+use crate::domain::{GATE_SESSION_MAX, GrantId, SessionId, Timestamp, UserId};
 use crate::store::revocations::{self, Logout};
 use crate::store::{StoreError, Tx, grants, users};
 
@@ -30,9 +30,12 @@ pub struct EndedSession {
     pub told: usize,
 }
 
-/// Until when tokens that exist at `now` may have to be refused.
+/// Until when tokens that exist at `now`, and cookies that stand for them at a sidecar's gate, may
+/// have to be refused.
 fn refused_until(now: Timestamp, lifetimes: &Lifetimes) -> Timestamp {
-    now.plus(lifetimes.access.max(lifetimes.user)).plus(MARGIN)
+    let longest = lifetimes.access.max(lifetimes.user);
+    // A cookie may be set with a token at the end of its life.
+    now.plus(longest).plus(GATE_SESSION_MAX).plus(MARGIN)
 }
 
 /// Ends a login session: its row goes, its tokens are refused everywhere, grants bound to it are

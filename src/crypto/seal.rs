@@ -1,6 +1,7 @@
-//! Sealing of what must not lie in the database as it is: private keys, provider tokens.
+//! Sealing of what must not lie open: private keys and provider tokens in the database, sessions in
+//! cookies.
 //!
-//! AES-256-GCM under a key of a key ring that lives in a file beside the database, never in it.
+//! AES-256-GCM under a key of a key ring that lives in a file, beside the database and never in it.
 //! What is sealed is bound to its place (table, row, column), so that a value copied to another
 //! row opens nowhere. The newest key seals; every key of the ring opens, so a new key can be put
 //! in front, values sealed again, and the old key removed.
@@ -129,6 +130,52 @@ impl KeyRing {
         self.replace(&self.with_new(random));
     }
 
+    /// The same ring with a key made of `random` at its end: it opens, and does not seal yet. For
+    /// several processes with copies of a file: all must open with a key before one seals with it.
+    #[must_use]
+    pub fn with_staged(&self, random: &[u8; 32]) -> Self {
+        let mut keys: Vec<Key> = self.keys().iter().map(|key| Key::new(key.bytes)).collect();
+        keys.push(Key::new(*random));
+        Self::of(keys)
+    }
+
+    /// The same ring with its last key in front: it seals from now on.
+    #[must_use]
+    pub fn promoted(&self) -> Self {
+        let mut keys: Vec<Key> = self.keys().iter().map(|key| Key::new(key.bytes)).collect();
+        keys.rotate_right(1);
+        Self::of(keys)
+    }
+
+    /// The key that seals, alone: what is sealed under another one opens no more.
+    #[must_use]
+    pub fn first_only(&self) -> Self {
+        Self::of(
+            self.keys()
+                .iter()
+                .take(1)
+                .map(|key| Key::new(key.bytes))
+                .collect(),
+        )
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys().len()
+    }
+
+    /// Whether there is none, which is never so.
+    pub fn is_empty(&self) -> bool {
+        self.keys().is_empty()
+    }
+
+    /// Which keys these are: for whoever remembers what was opened, so that it is forgotten with the
+    /// key.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let ids: Vec<u8> = self.keys().iter().flat_map(|key| key.id).collect();
+        sha256(&ids)
+    }
+
     /// Takes over the keys of another ring: the key file was changed.
     pub fn replace(&self, other: &Self) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = other.keys();
@@ -174,10 +221,15 @@ impl KeyRing {
 
     /// Writes a key file. Whoever holds this text can open everything.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut text = String::from(
+        self.to_text_under(
             "# Doorward sealing keys, newest first. Keep this file secret, and keep a copy apart from\n\
              # the database: without it, signing keys and provider tokens cannot be read.\n",
-        );
+        )
+    }
+
+    /// The same under another heading, of lines that begin with `#`.
+    pub fn to_text_under(&self, heading: &str) -> Zeroizing<String> {
+        let mut text = heading.to_owned();
         for key in &*self.keys() {
             text.push_str("\n[[key]]\nid = \"");
             BASE64URL_NOPAD.encode_append(&key.id, &mut text);
@@ -347,6 +399,23 @@ mod tests {
             without_old.open(&old, PLACE),
             Err(SealError::UnknownKey(_))
         ));
+    }
+
+    #[test]
+    fn a_staged_key_opens_before_it_seals_and_the_former_opens_until_it_is_dropped() {
+        let ring = KeyRing::new(&[1; 32]);
+        let old = ring.seal(b"private", PLACE).unwrap();
+        let staged = ring.with_staged(&[2; 32]);
+        assert_eq!(staged.newest_id(), ring.newest_id());
+        assert_ne!(staged.fingerprint(), ring.fingerprint());
+        let promoted = staged.promoted();
+        assert_ne!(promoted.newest_id(), ring.newest_id());
+        assert_ne!(promoted.fingerprint(), staged.fingerprint());
+        let new = promoted.seal(b"private", PLACE).unwrap();
+        assert!(staged.open(&new, PLACE).is_ok() && promoted.open(&old, PLACE).is_ok());
+        let alone = promoted.first_only();
+        assert_eq!((alone.len(), promoted.len()), (1, 2));
+        assert!(alone.open(&new, PLACE).is_ok() && alone.open(&old, PLACE).is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod provider;
 pub mod registration;
 pub mod role;
 pub mod secret;
+pub mod session;
 pub mod text;
 pub mod time;
 pub mod user;
@@ -31,4 +32,5 @@ pub use names::{
 };
 pub use organization::{OrganizationName, Slug};
 pub use secret::{PlainToken, Secret, TokenDigest};
+pub use session::GATE_SESSION_MAX;
 pub use time::Timestamp;

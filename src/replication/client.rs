@@ -242,20 +242,7 @@ impl AuthorityClient {
 
     /// RFC 6749 §4.4 with §2.3.1's Basic credentials.
     async fn request_token(&self) -> Result<TokenAnswer, ClientError> {
-        let encode =
-            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let credentials = Secret::new(format!(
-            "{}:{}",
-            encode(self.config.client_id.as_str()),
-            encode(self.config.client_secret.expose())
-        ));
-        let basic = Secret::new(format!(
-            "Basic {}",
-            BASE64.encode(credentials.expose().as_bytes())
-        ));
-        let mut authorization = header::HeaderValue::from_str(basic.expose())
-            .map_err(|_| ClientError::Config("a secret that is no header value".to_owned()))?;
-        authorization.set_sensitive(true);
+        let authorization = basic(&self.config.client_id, self.config.client_secret.expose())?;
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", SCOPE)
@@ -293,6 +280,98 @@ impl AuthorityClient {
     }
 }
 
+/// RFC 6749 §2.3.1.
+fn basic(client_id: &ClientIdentifier, secret: &str) -> Result<header::HeaderValue, ClientError> {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let credentials = Secret::new(format!("{}:{}", encode(client_id.as_str()), encode(secret)));
+    let basic = Secret::new(format!(
+        "Basic {}",
+        BASE64.encode(credentials.expose().as_bytes())
+    ));
+    let mut value = header::HeaderValue::from_str(basic.expose())
+        .map_err(|_| ClientError::Config("a secret that is no header value".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Posts forms to an authority, each over a connection of its own: they are few, and a connection
+/// that is kept belongs to the thread that opened it.
+pub struct FormClient {
+    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+}
+
+impl std::fmt::Debug for FormClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FormClient({})", self.base)
+    }
+}
+
+impl FormClient {
+    /// A client of the authority at this base URL, which may have a path.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Config`] for a certificate file that cannot be used.
+    pub fn new(base: &str, ca_file: Option<&Path>) -> Result<Self, ClientError> {
+        Ok(Self {
+            http: Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connector(ca_file)?),
+            base: base.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Posts a form, with a client's secret if it has one, and gives status and body.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: no connection, no answer in time, too long an answer.
+    pub async fn post(
+        &self,
+        path: &str,
+        credentials: Option<(&ClientIdentifier, &Secret<String>)>,
+        form: &[(&str, &str)],
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.base))
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some((client_id, secret)) = credentials {
+            request = request.header(header::AUTHORIZATION, basic(client_id, secret.expose())?);
+        }
+        let request = request
+            .body(Full::new(body.into()))
+            .map_err(|error| ClientError::Config(error.to_string()))?;
+        exchange_once(&self.http, request).await
+    }
+}
+
+async fn exchange_once(
+    http: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let exchange = async {
+        let response = http
+            .request(request)
+            .await
+            .map_err(|error| ClientError::Unreachable(chain(&error)))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| ClientError::Unreachable(error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        .await
+        .map_err(|_| ClientError::Timeout)?
+}
+
 fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     Some(Duration::from_secs(seconds.parse().ok()?))
@@ -322,21 +401,7 @@ pub async fn post_json(
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body.into()))
         .map_err(|error| ClientError::Config(error.to_string()))?;
-    let exchange = async {
-        let response = http
-            .request(request)
-            .await
-            .map_err(|error| ClientError::Unreachable(chain(&error)))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| ClientError::Unreachable(error.to_string()))?;
-        Ok((status, body.to_bytes()))
-    };
-    tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-        .await
-        .map_err(|_| ClientError::Timeout)?
+    exchange_once(&http, request).await
 }
 
 fn connector(ca_file: Option<&Path>) -> Result<HttpsConnector<HttpConnector>, ClientError> {

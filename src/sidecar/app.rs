@@ -22,6 +22,7 @@ use crate::sidecar::counts::Counts;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::forward_auth::ForwardAuth;
+use crate::sidecar::gate::{GateError, Gates};
 use crate::sidecar::http::{Door, Shared, Workers, accept};
 use crate::sidecar::recent::Decided;
 use crate::sidecar::routes::{self, RoutesError};
@@ -58,6 +59,12 @@ pub enum StartError {
         "the routes let people in by token: `tokens.issuer` and `tokens.audiences` must be set"
     )]
     TokenRules,
+    /// A gate cannot be opened.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Gates without routes: nobody would ever be sent to one.
+    #[error("there are gates and no `routes`: set `routes`, or remove `gate`")]
+    GateWithoutRoutes,
     /// The policies do not compile.
     #[error("the policies do not compile")]
     Build(#[from] BuildError),
@@ -101,7 +108,7 @@ impl Sidecar {
         if let Some(mistake) = config.exposure_mistakes().into_iter().next() {
             return Err(StartError::Exposed(mistake));
         }
-        let forward_auth = forward_auth(config)?;
+        let forward_auth = forward_auth(config, &entropy)?;
         let directory = match &follow {
             Some(follower) => hold(&follower.data_dir)?,
             None => None,
@@ -194,9 +201,16 @@ fn hold(directory: &Path) -> Result<Option<DirectoryLock>, StartError> {
 }
 
 /// The doors of proxies, if there are routes.
-fn forward_auth(config: &Config) -> Result<Option<ForwardAuth>, StartError> {
+fn forward_auth(
+    config: &Config,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Option<ForwardAuth>, StartError> {
     let Some(path) = &config.routes else {
-        return Ok(None);
+        return if config.gates.is_empty() {
+            Ok(None)
+        } else {
+            Err(StartError::GateWithoutRoutes)
+        };
     };
     let routes = routes::load(path)?;
     if routes.needs_tokens() && config.tokens.is_none() {
@@ -205,6 +219,7 @@ fn forward_auth(config: &Config) -> Result<Option<ForwardAuth>, StartError> {
     Ok(Some(ForwardAuth {
         routes,
         tokens: config.tokens.clone(),
+        gates: Gates::open(&config.gates, config.tokens.as_ref(), entropy)?,
     }))
 }
 

@@ -9,11 +9,13 @@ use http::Uri;
 use crate::domain::Secret;
 use crate::runtime::config::Environment;
 use crate::sidecar::daemon::{self, DaemonError};
+use crate::sidecar::gate::KeyChange;
 
 const EXAMPLES: &str = "\
 Examples:
   doorward-sidecar enroll --authority https://authority.example --data /var/lib/doorward-sidecar
   doorward-sidecar serve --config sidecar.toml        answer checks until SIGTERM
+  doorward-sidecar gate-keys new /etc/doorward/gate.keys   keys for the cookies of gates
 
 `enroll` takes the join token from DOORWARD_JOIN_TOKEN, where other users cannot see it.
 Every setting can be given in the environment: `DOORWARD_SIDECAR__CACHE__MEMBERS=50000`.
@@ -60,6 +62,14 @@ enum Task {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Make or change the keys that seal the cookies of gates
+    GateKeys {
+        /// The step
+        change: KeyChange,
+        /// The file of keys
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// The join token is among them.
@@ -79,10 +89,14 @@ impl Arguments {
     ///
     /// [`DaemonError::exit`] has the exit code.
     pub fn run(self) -> Result<String, DaemonError> {
+        if let Some(Task::GateKeys { change, file }) = &self.task {
+            return daemon::gate_keys(file, *change);
+        }
         let environment = Environment::of_process();
         let config = daemon::configuration(self.config.as_deref(), self.data, &environment)?;
         match self.task.unwrap_or(Task::Serve) {
             Task::Serve => daemon::serve(&config, &environment).map(|()| String::new()),
+            Task::GateKeys { change, file } => daemon::gate_keys(&file, change),
             Task::Enroll {
                 authority,
                 join_token,

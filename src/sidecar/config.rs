@@ -25,6 +25,11 @@
 //! issuer = "https://auth.example.com"
 //! audiences = ["https://app.example.com"]
 //!
+//! [gate.board]                            # a browser login: see `sidecar::gate`
+//! hosts = ["https://app.example.com"]
+//! client_id = "board-gate"
+//! keys_file = "/etc/doorward/gate.keys"
+//!
 //! [callers.billing]
 //! credential_file = "/etc/doorward/billing.secret" # its bearer credential, or:
 //! uid = 1001                              # its user, over the Unix socket
@@ -36,7 +41,6 @@
 //! front = 16384                           # per runtime thread
 //! depends = "16MiB"
 //! tokens = "32MiB"                        # verified tokens
-//! proofs = "16MiB"                        # proofs of possession of the last 80 seconds
 //!
 //! [mapping]
 //! subject_types = ["user"]
@@ -56,6 +60,7 @@ use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
 use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::sidecar::callers::{self, Ask, CallerConfig, Transport, anonymous};
+use crate::sidecar::gate::{self, GateConfig};
 use crate::sidecar::tokens::Rules;
 
 /// What environment variables begin with.
@@ -77,6 +82,8 @@ pub struct Config {
     pub routes: Option<PathBuf>,
     /// Whose access tokens open the doors of proxies.
     pub tokens: Option<Rules>,
+    /// The browser logins of apps that have none.
+    pub gates: Vec<GateConfig>,
     /// The bearer credential whose holder may ask everything.
     pub credential: Option<Secret<String>>,
     /// Who else is known, and what they may ask.
@@ -147,8 +154,6 @@ pub struct CacheSizes {
     pub depends_bytes: u64,
     /// Bytes of verified tokens.
     pub token_bytes: u64,
-    /// Bytes of proofs of possession that were shown.
-    pub proof_bytes: u64,
     /// Distinct sets of roles that are interned.
     pub role_sets: u32,
 }
@@ -160,7 +165,6 @@ impl Default for CacheSizes {
             front: 16_384,
             depends_bytes: 16 << 20,
             token_bytes: 32 << 20,
-            proof_bytes: 16 << 20,
             role_sets: 1 << 20,
         }
     }
@@ -223,6 +227,7 @@ impl Config {
             policies: None,
             routes: None,
             tokens: None,
+            gates: Vec::new(),
             credential: None,
             callers: Vec::new(),
             log_format: LogFormat::default(),
@@ -271,6 +276,7 @@ impl Config {
         config.policies = reader.path("policies");
         config.routes = reader.path("routes");
         config.tokens = reader.section("tokens", tokens);
+        config.gates = gate::read(&mut reader, config.tokens.is_some());
         config.credential = reader.secret("credential");
         config.callers = callers::read(&mut reader);
         (config.log_format, config.log_filter) = reader.section("log", |log| {
@@ -290,7 +296,6 @@ impl Config {
                 front: cache.or("front", default.front).min(1 << 22),
                 depends_bytes: cache.size("depends", default.depends_bytes),
                 token_bytes: cache.size("tokens", default.token_bytes),
-                proof_bytes: cache.size("proofs", default.proof_bytes),
                 role_sets: cache.or("role_sets", default.role_sets),
             }
         });

@@ -17,6 +17,7 @@ use crate::runtime::{Exit, SystemClock, SystemEntropy, limits};
 use crate::sidecar::app::{Sidecar, StartError};
 use crate::sidecar::config::Config;
 use crate::sidecar::enrolment::{Enrolment, EnrolmentError};
+use crate::sidecar::gate::{GateError, KeyChange, KeysError, change_keys};
 use crate::sidecar::routes::RoutesError;
 
 /// Why a command failed.
@@ -31,6 +32,9 @@ pub enum DaemonError {
     /// There is no usable enrolment.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// The sealing keys of gates.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// Starting.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -45,18 +49,26 @@ impl DaemonError {
         match self {
             Self::Config(_)
             | Self::Telemetry(_)
+            | Self::Keys(KeysError::Keys(_))
             | Self::Enrolment(EnrolmentError::Missing(_) | EnrolmentError::Damaged(_))
             | Self::Start(
                 StartError::Exposed(_)
                 | StartError::Policies(_)
                 | StartError::Routes(RoutesError::Syntax(_) | RoutesError::Mistakes(_))
                 | StartError::TokenRules
+                | StartError::GateWithoutRoutes
+                | StartError::Gate(
+                    GateError::Keys { .. } | GateError::Issuer { .. } | GateError::Client { .. },
+                )
                 | StartError::Listen(ListenError::NotInherited(..)),
             ) => Exit::Config,
             Self::Enrolment(EnrolmentError::File(_))
-            | Self::Start(StartError::File(_) | StartError::Routes(RoutesError::File(_))) => {
-                Exit::Io
-            }
+            | Self::Start(
+                StartError::File(_)
+                | StartError::Routes(RoutesError::File(_))
+                | StartError::Gate(GateError::File(_)),
+            )
+            | Self::Keys(KeysError::File(_)) => Exit::Io,
             Self::Enrolment(EnrolmentError::JoinToken(_)) => Exit::Usage,
             Self::Enrolment(_) | Self::Start(_) | Self::Runtime(_) => Exit::Failed,
         }
@@ -97,6 +109,11 @@ pub fn enroll(
         "Enrolled as {}. Start it with `doorward-sidecar serve --data {data}`.\n",
         enrolment.client_id
     ))
+}
+
+/// Changes the sealing keys of gates.
+pub fn gate_keys(file: &Path, change: KeyChange) -> Result<String, DaemonError> {
+    Ok(change_keys(file, change, &SystemEntropy::default())?)
 }
 
 /// Answers checks until SIGTERM or SIGINT.

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod enrolment;
 pub mod follow;
 pub mod forward_auth;
+pub mod gate;
 pub mod http;
 pub mod recent;
 pub mod refusal;

@@ -13,6 +13,7 @@
 mod authority;
 mod conformance;
 mod fuzz;
+mod gate;
 mod hardening;
 mod interop;
 mod login;

@@ -1,5 +1,6 @@
 -- Asks the sidecar whether a request may pass. `http-request lua.doorward URL` sets txn.doorward_status
--- (200 lets pass, 503 when nobody answers) and txn.doorward_challenge, and writes the identity headers.
+-- (200 lets pass, 503 when nobody answers), txn.doorward_challenge and, for people who have to log in,
+-- txn.doorward_location, and writes the identity headers.
 
 -- HAProxy 2.6 tries four times, so nobody waits longer than a second.
 local TIMEOUT_MS = 250
@@ -55,6 +56,8 @@ core.register_action("doorward", { "http-req" }, function(txn, url)
         for _, name in ipairs(IDENTITY) do
             txn.http:req_set_header(name, values(told[name])[1] or "")
         end
+    elseif answer.status == 302 and told["location"] ~= nil then
+        txn:set_var("txn.doorward_location", values(told["location"])[1])
     elseif told["www-authenticate"] ~= nil then
         txn:set_var("txn.doorward_challenge", values(told["www-authenticate"])[1])
     end

@@ -89,6 +89,15 @@ impl Dialect {
         }
     }
 
+    /// The status of an answer that sends a person to log in, with `Location`. nginx hands on no
+    /// redirect of the question: its configuration makes one of 401.
+    pub const fn login_status(self) -> u16 {
+        match self {
+            Self::Nginx => 401,
+            _ => 302,
+        }
+    }
+
     /// The status of an answer that refuses a request for its form. nginx makes 500 of all but 401
     /// and 403.
     pub const fn malformed_status(self) -> u16 {

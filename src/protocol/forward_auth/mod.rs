@@ -6,11 +6,13 @@
 
 mod dialect;
 mod host;
+mod navigation;
 mod path;
 mod request;
 
 pub use dialect::Dialect;
 pub use host::{HostError, canonical_host};
+pub use navigation::is_navigation;
 pub use path::{CanonicalPath, MAX_PATH, PathError};
 pub use request::{
     IDENTITY_HEADERS, Original, ReadError, STEERING_HEADERS, is_hop_by_hop, is_twin, read,

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::credentials::{Presented, Scheme};
 use super::outcome::DoorOutcome;
 use crate::domain::{Freshness, OrganizationId, Revision};
-use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_twin};
+use crate::protocol::cookies::Cookie;
+use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_navigation, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
+use crate::sidecar::gate::{Gates, Site, session_cookie};
+use crate::sidecar::refusal::Refusal;
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
-use crate::sidecar::tokens::{self, Possession, Rules, TokenCheck, Unproved, Verified, verify};
+use crate::sidecar::tokens::{self, Rules, TokenCheck, Verified, verify};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
 
@@ -23,10 +25,6 @@ const DENY_BEYOND: Duration = Duration::from_mins(10);
 /// How often a question is asked when policies change under it.
 const ATTEMPTS: usize = 4;
 
-const BOUND_TOKEN: &str = "bound_token";
-const INVALID_PROOF: &str = "invalid_proof";
-const REPLAYED_PROOF: &str = "replayed_proof";
-
 /// What the doors decide by.
 #[derive(Debug)]
 pub(in crate::sidecar) struct ForwardAuth {
@@ -34,6 +32,8 @@ pub(in crate::sidecar) struct ForwardAuth {
     pub(in crate::sidecar) routes: RouteTable,
     /// Whose tokens count. Without, only public routes let anybody through.
     pub(in crate::sidecar) tokens: Option<Rules>,
+    /// Where people can log in.
+    pub(in crate::sidecar) gates: Gates,
 }
 
 /// What became of a request.
@@ -42,43 +42,30 @@ pub(in crate::sidecar) struct Asked {
     pub(super) outcome: DoorOutcome,
     /// A word for programs.
     pub(super) reason: &'static str,
-    /// How the token was presented.
-    pub(super) scheme: Scheme,
     /// Who was let through, and where.
     pub(super) token: Option<Arc<Verified>>,
     pub(super) organization: Option<OrganizationId>,
     /// What the facts were, where they were asked.
     pub(super) freshness: Option<Freshness>,
+    /// Where a person who navigates is sent to log in.
+    pub(super) login: Option<String>,
 }
 
 impl Asked {
-    pub(super) const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
+    const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
         Self {
             outcome,
             reason,
-            scheme: Scheme::Bearer,
             token: None,
             organization: None,
             freshness: None,
+            login: None,
         }
     }
 
     /// A request that cannot be read in one way.
     pub(in crate::sidecar) const fn malformed() -> Self {
         Self::plain(DoorOutcome::Malformed, "malformed")
-    }
-
-    /// The token's key was not proved.
-    pub(super) fn unproved(reason: &'static str) -> Self {
-        Self {
-            scheme: Scheme::Dpop,
-            ..Self::plain(DoorOutcome::BadToken, reason)
-        }
-    }
-
-    /// Whether what is wrong is the proof, or that there is none.
-    pub(super) fn is_unproved(&self) -> bool {
-        [INVALID_PROOF, REPLAYED_PROOF].contains(&self.reason)
     }
 
     /// What it is counted as.
@@ -93,7 +80,6 @@ struct Asking<'a> {
     original: &'a Original<'a>,
     headers: &'a HeaderMap,
     route: &'a Route,
-    presented: Presented<'a>,
     subdomain: Option<&'a str>,
     deny_beyond: Duration,
 }
@@ -108,6 +94,11 @@ impl ForwardAuth {
         headers: &HeaderMap,
         deny_beyond: Option<Duration>,
     ) -> Asked {
+        let site = self.gates.site(&original.host);
+        // The proxy hands it to the gate itself; the app behind must never see a code.
+        if site.is_some_and(|site| site.reserves(&original.path)) {
+            return Asked::plain(DoorOutcome::Unmatched, "reserved");
+        }
         let find = |method| self.routes.find(method, &original.host, &original.path);
         if let Some(Ok(found)) = original.preflight.map(find)
             && found.route.preflight
@@ -120,43 +111,113 @@ impl ForwardAuth {
         if matches!(route.access, Access::Public) {
             return Asked::plain(DoorOutcome::Allowed, "public");
         }
-        let Some(authorization) = original.authorization else {
-            return Asked::plain(DoorOutcome::Anonymous, "anonymous");
-        };
-        let presented = match Presented::read(authorization) {
-            Ok(presented) => presented,
-            Err(asked) => return asked,
-        };
-        let Some(rules) = &self.tokens else {
-            return Asked::plain(DoorOutcome::BadToken, "invalid_token");
-        };
         let asking = Asking {
             state,
             original,
             headers,
             route,
-            presented,
             subdomain,
             deny_beyond: match (route.deny_beyond, deny_beyond) {
                 (Some(one), Some(other)) => one.min(other),
                 (one, other) => one.or(other).unwrap_or(DENY_BEYOND),
             },
         };
-        let mut asked = asking.admit(worker, rules);
-        if asked.reason != BOUND_TOKEN {
-            asked.scheme = presented.scheme;
+        let asked = match (Credential::read(original, headers, site), &self.tokens) {
+            (Err(asked), _) => asked,
+            (Ok(None), _) => Asked::plain(DoorOutcome::Anonymous, "anonymous"),
+            (Ok(_), None) => Asked::plain(DoorOutcome::BadToken, "invalid_token"),
+            (Ok(Some(credential)), Some(rules)) => asking.admit(worker, rules, &credential),
+        };
+        match site {
+            Some(site) if asking.may_log_in(&asked) => Asked {
+                login: Some(site.login_url(original.target)),
+                ..Asked::plain(DoorOutcome::Login, asked.reason)
+            },
+            _ => asked,
         }
-        asked
+    }
+}
+
+/// By what a request says who asks.
+enum Credential<'a> {
+    /// `Authorization: Bearer`.
+    Token(&'a str),
+    /// The cookie of a gate.
+    Cookie(&'a Site, &'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// The one credential of a request. Two of them, of whatever kind, are none: which of them counts
+    /// would be the sender's to choose.
+    fn read(
+        original: &Original<'a>,
+        headers: &'a HeaderMap,
+        site: Option<&'a Site>,
+    ) -> Result<Option<Self>, Asked> {
+        let cookie = site.map_or(Cookie::Absent, |_| session_cookie(headers));
+        match (original.authorization, cookie, site) {
+            (None, Cookie::Absent, _) | (None, Cookie::One(_), None) => Ok(None),
+            (Some(authorization), Cookie::Absent, _) => {
+                bearer(authorization).map(|token| Some(Self::Token(token)))
+            }
+            (None, Cookie::One(value), Some(site)) => Ok(Some(Self::Cookie(site, value))),
+            (Some(_), Cookie::One(_), _) | (_, Cookie::Unclear, _) => {
+                Err(Asked::plain(DoorOutcome::Malformed, "credentials"))
+            }
+        }
+    }
+
+    fn verify(
+        &self,
+        state: &State,
+        worker: &mut Worker,
+        rules: &Rules,
+    ) -> Result<Arc<Verified>, Refusal> {
+        match self {
+            Self::Token(token) => verify(state, worker, rules, token),
+            Self::Cookie(site, value) => site.verify(state, worker, rules, value),
+        }
+    }
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1). Two that a proxy joined are none: no token
+/// has a comma or a space in it.
+fn bearer(value: &HeaderValue) -> Result<&str, Asked> {
+    let malformed = || Asked::plain(DoorOutcome::Malformed, "credentials");
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if token.contains([',', ' ', '\t']) && scheme.eq_ignore_ascii_case("bearer") {
+        return Err(malformed());
+    }
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        Ok(token)
+    } else {
+        Err(Asked::plain(DoorOutcome::BadToken, "scheme"))
     }
 }
 
 impl Asking<'_> {
-    fn admit(&self, worker: &mut Worker, rules: &Rules) -> Asked {
+    /// Whether a person who logs in now may have another answer: nobody is known, or only by what does
+    /// not count any more.
+    fn may_log_in(&self, asked: &Asked) -> bool {
+        let by_cookie = self.original.authorization.is_none();
+        matches!(
+            asked.outcome,
+            DoorOutcome::Anonymous | DoorOutcome::BadToken
+        ) && by_cookie
+            && is_navigation(self.original.method, self.headers)
+    }
+
+    fn admit(&self, worker: &mut Worker, rules: &Rules, credential: &Credential<'_>) -> Asked {
         // Before the token: of facts that are too old, what they say of it is no news either.
         if let Some(stale) = self.stale(self.state.staleness(), None) {
             return stale;
         }
-        let token = match verify(self.state, worker, rules, self.presented.token) {
+        let token = match credential.verify(self.state, worker, rules) {
+            // Whoever has seen it could send it: its key must be proved, and is not here.
+            Ok(token) if token.jkt.is_some() => {
+                return Asked::plain(DoorOutcome::BadToken, "bound_token");
+            }
             Ok(token) => token,
             Err(refusal) if refusal.is_ours() => {
                 return Asked::plain(DoorOutcome::Unsure, refusal.code());
@@ -164,9 +225,6 @@ impl Asking<'_> {
             // Why it is refused is nobody's business but the log's.
             Err(_) => return Asked::plain(DoorOutcome::BadToken, "invalid_token"),
         };
-        if let Err(asked) = self.prove(worker, token.jkt.as_deref()) {
-            return asked;
-        }
         match &self.route.access {
             Access::Public => Asked::plain(DoorOutcome::Allowed, "public"),
             Access::SignedIn if token.user().is_none() => {
@@ -179,36 +237,6 @@ impl Asking<'_> {
             },
             Access::Permission(wanted) => self.permission(worker, wanted, token),
         }
-    }
-
-    /// Whoever has seen a bound token could send it: its key must be proved (RFC 9449 §7).
-    fn prove(&self, worker: &mut Worker, jkt: Option<&str>) -> Result<(), Asked> {
-        let jkt = match (self.presented.scheme, jkt) {
-            (Scheme::Bearer, None) => return Ok(()),
-            (Scheme::Bearer, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
-            (Scheme::Dpop, None) => return Err(Asked::unproved("unbound_token")),
-            (Scheme::Dpop, Some(jkt)) => jkt,
-        };
-        let Some(origin) = &self.route.origin else {
-            return Err(Asked::plain(DoorOutcome::Denied, "no_origin"));
-        };
-        let proof = self.original.proof.and_then(|value| value.to_str().ok());
-        let possession = Possession {
-            proof: proof.ok_or_else(|| Asked::unproved(INVALID_PROOF))?,
-            method: self.original.method,
-            url: &origin.url(&self.original.host, self.original.sent_path),
-            token: self.presented.token,
-            jkt,
-        };
-        possession.prove(self.state, worker).map_err(|unproved| {
-            // For the client's developer, who cannot see the proof as it arrives here.
-            tracing::debug!(%unproved, route = %self.route.name, "a proof was refused");
-            match unproved {
-                Unproved::Invalid(_) | Unproved::OtherKey => Asked::unproved(INVALID_PROOF),
-                Unproved::Replayed => Asked::unproved(REPLAYED_PROOF),
-                Unproved::Full => Asked::plain(DoorOutcome::Unsure, "proofs_full"),
-            }
-        })
     }
 
     fn stale(&self, staleness: Option<Duration>, view: Option<&View>) -> Option<Asked> {

@@ -8,6 +8,8 @@ pub enum DoorOutcome {
     Allowed,
     /// Nobody said who asks, and the route wants to know.
     Anonymous,
+    /// The same of a person on the way to a page, who is sent to log in.
+    Login,
     /// What was said does not count: another scheme, a token that is refused.
     BadToken,
     /// It can be read in two ways, or not at all.
@@ -22,9 +24,10 @@ pub enum DoorOutcome {
 
 impl DoorOutcome {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Allowed,
         Self::Anonymous,
+        Self::Login,
         Self::BadToken,
         Self::Malformed,
         Self::Unmatched,
@@ -37,6 +40,7 @@ impl DoorOutcome {
         match self {
             Self::Allowed => "allowed",
             Self::Anonymous => "anonymous",
+            Self::Login => "login",
             Self::BadToken => "bad_token",
             Self::Malformed => "malformed",
             Self::Unmatched => "unmatched",

@@ -104,6 +104,11 @@ impl Door {
         let proxied = path
             .strip_prefix("/forward-auth/")
             .and_then(Dialect::of_path);
+        if proxied.is_none()
+            && let Some(visit) = self.visit(&parts)
+        {
+            return Box::pin(self.gate(worker, visit, &parts)).await;
+        }
         // Envoy's `Host` is the original request's, and a matter of the routes.
         let host = match proxied {
             Some((Dialect::Envoy, _)) if parts.uri.authority().is_none() => Ok(()),

@@ -10,6 +10,7 @@
 //! | `GET /metrics` | who may ask for `metrics`, or everybody where the listener says `metrics = true` |
 //! | `GET /.well-known/authzen-configuration`, `GET /forward-auth`, `GET /healthz`, `GET /readyz` | everybody |
 //! | `/forward-auth/<dialect>` | proxies on loopback and the Unix socket; others where the listener says `forward_auth = true` |
+//! | the reserved path of a gate, by the `Host` of a guarded app | browsers, where proxies are answered |
 //!
 //! Over the Unix socket that is everybody unless its listener says otherwise, over loopback TCP
 //! everybody may `check`, and the rest are callers with a credential ([`super::callers`]).
@@ -24,6 +25,7 @@ mod body;
 mod checks;
 mod door;
 mod forward_auth;
+mod gate;
 mod head;
 mod pages;
 mod searches;

@@ -5,7 +5,7 @@ use crate::domain::{
     ClientId, ClientIdentifier, FULL_SCOPE, GrantId, OrganizationId, SessionId, Timestamp, UserId,
 };
 use crate::policy::ActionIndex;
-use crate::protocol::jose::{AccessTokenClaims, Audience, Subject};
+use crate::protocol::jose::{AccessTokenClaims, Audience, Confirmation, Subject};
 use crate::sidecar::refusal::Refusal;
 use crate::sidecar::view::View;
 
@@ -75,7 +75,7 @@ impl Verified {
     /// # Errors
     ///
     /// [`Refusal::Malformed`] when something is missing that a refusal might have to rest on.
-    pub(super) fn new(claims: AccessTokenClaims) -> Result<Self, Refusal> {
+    pub(in crate::sidecar) fn new(claims: AccessTokenClaims) -> Result<Self, Refusal> {
         let subject = claims.subject().ok_or(Refusal::Malformed)?;
         let scopes = claims.scopes().ok_or(Refusal::Malformed)?;
         let client_epoch = match subject {
@@ -100,6 +100,32 @@ impl Verified {
             epoch: claims.dw_epoch,
             client_epoch: client_epoch.ok_or(Refusal::Malformed)?,
         })
+    }
+
+    /// What it says, until another time: for what stands for it without its signature.
+    pub(in crate::sidecar) fn claims_until(&self, until: Timestamp) -> AccessTokenClaims {
+        let (sub, client_epoch) = match self.subject {
+            Subject::User(user) => (user.to_string(), Some(self.client_epoch)),
+            Subject::Client => (self.client.as_str().to_owned(), None),
+        };
+        AccessTokenClaims {
+            iss: self.issuer.clone(),
+            sub,
+            aud: self.audience.clone(),
+            exp: until.unix_seconds(),
+            iat: self.not_before.unix_seconds(),
+            nbf: None,
+            jti: self.jti.clone(),
+            client_id: self.client.clone(),
+            scope: self.scopes.join(" "),
+            dw_epoch: self.epoch,
+            dw_client_epoch: client_epoch,
+            dw_client: Some(self.client_id),
+            dw_org: self.organization,
+            sid: self.session,
+            gid: self.grant,
+            cnf: self.jkt.clone().map(|jkt| Confirmation { jkt }),
+        }
     }
 
     /// The user it speaks for; `None` when a client speaks for itself.

@@ -71,21 +71,56 @@ pub fn verify(
     rules: &Rules,
     token: &str,
 ) -> Result<Arc<Verified>, Refusal> {
-    let verified = accept(state, worker, rules, token);
+    let verified = if token.len() > MAX_TOKEN_LEN {
+        Err(Refusal::Malformed)
+    } else {
+        accept(
+            state,
+            worker,
+            rules,
+            sha256(token.as_bytes()),
+            |worker, keys| {
+                let keyring = state.keys.current(keys, || {
+                    worker
+                        .read(state, ReplicaReader::signing_keys)
+                        .map_err(|error| unreadable(state, &error))
+                })?;
+                Verified::new(keyring.1.signed(token)?)
+            },
+        )
+    };
     worker.counts.count_token(verified.as_ref().err().copied());
     verified
 }
 
+/// The same for what stands for a token and is no token: `open` says of which one. It is remembered
+/// under `hash`, which must be of more than a text that could come as a token, so that neither is
+/// taken for the other.
+///
+/// # Errors
+///
+/// Why it is refused; counted by the worker.
+pub(in crate::sidecar) fn verify_opened(
+    state: &State,
+    worker: &mut Worker,
+    rules: &Rules,
+    hash: [u8; 32],
+    open: impl FnOnce() -> Result<Verified, Refusal>,
+) -> Result<Arc<Verified>, Refusal> {
+    let verified = accept(state, worker, rules, hash, |_, _| open());
+    worker.counts.count_token(verified.as_ref().err().copied());
+    verified
+}
+
+/// What is remembered under `hash`, or what `read` makes of it by keys of a generation; and whether
+/// it still counts.
 fn accept(
     state: &State,
     worker: &mut Worker,
     rules: &Rules,
-    token: &str,
+    hash: [u8; 32],
+    read: impl FnOnce(&mut Worker, u64) -> Result<Verified, Refusal>,
 ) -> Result<Arc<Verified>, Refusal> {
-    if token.len() > MAX_TOKEN_LEN {
-        return Err(Refusal::Malformed);
-    }
-    let hash = sha256(token.as_bytes());
     let keys = state.generations.keys();
     let kept = state
         .tokens
@@ -96,12 +131,7 @@ fn accept(
         kept
     } else {
         worker.counts.token_misses += 1;
-        let keyring = state.keys.current(keys, || {
-            worker
-                .read(state, ReplicaReader::signing_keys)
-                .map_err(|error| unreadable(state, &error))
-        })?;
-        let verified = Arc::new(Verified::new(keyring.1.signed(token)?)?);
+        let verified = Arc::new(read(worker, keys)?);
         let known = TokenStamps::unknown(keys);
         // Even if it turns out to be revoked: then that is cheap to say again.
         state.tokens.keep(hash, Arc::clone(&verified), known);

@@ -36,7 +36,7 @@ mod par;
 mod races;
 mod refresh;
 mod registration;
-mod sidecars;
+pub mod sidecars;
 pub mod tokens;
 mod userinfo;
 pub mod world;

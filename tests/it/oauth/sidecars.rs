@@ -51,26 +51,7 @@ struct Beside {
 impl Beside {
     /// Enrolled by a join token, on the authority's clock.
     async fn start(app: &TestApp) -> Self {
-        app.authority.feed.start().unwrap();
-        let invited = app
-            .post("/v1/sidecars/join-tokens")
-            .by(app.operator())
-            .json(&json!({ "name": "beside" }))
-            .await
-            .expect(201);
-        let join: JoinToken = text(&invited, "join_token").parse().unwrap();
-        let enrolled = app
-            .post("/v1/sidecars/enroll")
-            .json(&json!({ "join_token": join.token.expose() }))
-            .await
-            .expect(201);
-        let enrolment = Enrolment {
-            authority: format!("http://{}", app.address).parse().unwrap(),
-            client_id: text(&enrolled, "client_id").parse().unwrap(),
-            client_secret: PlainToken::presented(text(&enrolled, "client_secret").to_owned()),
-            feed_key: join.feed_key.parse().unwrap(),
-            ca_file: None,
-        };
+        let enrolment = enrolment(app).await;
         let directory = crate::support::directory();
         let (sidecar, tasks) = follow(app, &enrolment, directory.path());
         let beside = Self {
@@ -137,8 +118,32 @@ impl Beside {
     }
 }
 
+/// The enrolment of a sidecar by a join token.
+pub async fn enrolment(app: &TestApp) -> Enrolment {
+    app.authority.feed.start().unwrap();
+    let invited = app
+        .post("/v1/sidecars/join-tokens")
+        .by(app.operator())
+        .json(&json!({ "name": "beside" }))
+        .await
+        .expect(201);
+    let join: JoinToken = text(&invited, "join_token").parse().unwrap();
+    let enrolled = app
+        .post("/v1/sidecars/enroll")
+        .json(&json!({ "join_token": join.token.expose() }))
+        .await
+        .expect(201);
+    Enrolment {
+        authority: format!("http://{}", app.address).parse().unwrap(),
+        client_id: text(&enrolled, "client_id").parse().unwrap(),
+        client_secret: PlainToken::presented(text(&enrolled, "client_secret").to_owned()),
+        feed_key: join.feed_key.parse().unwrap(),
+        ca_file: None,
+    }
+}
+
 /// What runs until it is dropped.
-struct Running(Tasks);
+pub struct Running(pub Tasks);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -6,4 +6,5 @@
 
 mod app;
 mod cases;
+mod gate;
 mod proxy;
