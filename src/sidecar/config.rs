@@ -41,6 +41,7 @@
 //! front = 16384                           # per runtime thread
 //! depends = "16MiB"
 //! tokens = "32MiB"                        # verified tokens
+//! proofs = "16MiB"                        # proofs of possession of the last 80 seconds
 //!
 //! [mapping]
 //! subject_types = ["user"]
@@ -154,6 +155,8 @@ pub struct CacheSizes {
     pub depends_bytes: u64,
     /// Bytes of verified tokens.
     pub token_bytes: u64,
+    /// Bytes of proofs of possession that were shown.
+    pub proof_bytes: u64,
     /// Distinct sets of roles that are interned.
     pub role_sets: u32,
 }
@@ -165,6 +168,7 @@ impl Default for CacheSizes {
             front: 16_384,
             depends_bytes: 16 << 20,
             token_bytes: 32 << 20,
+            proof_bytes: 16 << 20,
             role_sets: 1 << 20,
         }
     }
@@ -296,6 +300,7 @@ impl Config {
                 front: cache.or("front", default.front).min(1 << 22),
                 depends_bytes: cache.size("depends", default.depends_bytes),
                 token_bytes: cache.size("tokens", default.token_bytes),
+                proof_bytes: cache.size("proofs", default.proof_bytes),
                 role_sets: cache.or("role_sets", default.role_sets),
             }
         });

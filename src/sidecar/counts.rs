@@ -4,6 +4,7 @@ use crate::protocol::forward_auth::Dialect;
 use crate::sidecar::decide::Outcome;
 use crate::sidecar::forward_auth::DoorOutcome;
 use crate::sidecar::refusal::Refusal;
+use crate::sidecar::tokens::Shown;
 use crate::sidecar::why::Why;
 
 /// Counters of one thread: plain numbers, summed over threads when somebody looks.
@@ -35,6 +36,10 @@ pub struct Counts {
     pub tokens_accepted: u64,
     /// Tokens refused, by [`Refusal`].
     pub tokens_refused: [u64; Refusal::ALL.len()],
+    /// Proofs of possession that prove nothing.
+    pub proofs_invalid: u64,
+    /// Proofs that hold, by [`Shown`].
+    pub proofs: [u64; Shown::ALL.len()],
     /// What became of requests at the doors, by [`Dialect`] and [`DoorOutcome`].
     pub doors: [[u64; DoorOutcome::ALL.len()]; Dialect::ALL.len()],
 }
@@ -61,6 +66,10 @@ impl Counts {
         for (sum, more) in self.tokens_refused.iter_mut().zip(other.tokens_refused) {
             *sum += more;
         }
+        self.proofs_invalid += other.proofs_invalid;
+        for (sum, more) in self.proofs.iter_mut().zip(other.proofs) {
+            *sum += more;
+        }
         let doors = other.doors.as_flattened();
         for (sum, more) in self.doors.as_flattened_mut().iter_mut().zip(doors) {
             *sum += more;
@@ -76,6 +85,13 @@ impl Counts {
                     *count += 1;
                 }
             }
+        }
+    }
+
+    /// Counts a proof of possession that holds.
+    pub fn count_proof(&mut self, shown: Shown) {
+        if let Some(count) = self.proofs.get_mut(shown as usize) {
+            *count += 1;
         }
     }
 

@@ -20,7 +20,7 @@ use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets, S
 use crate::runtime::Clock;
 use crate::sidecar::cache::{Depends, Generations, Members, Slugs, Tokens};
 use crate::sidecar::config::{CacheSizes, Mapping};
-use crate::sidecar::tokens::Keys;
+use crate::sidecar::tokens::{Keys, Proofs};
 use crate::sidecar::why::Why;
 use crate::store::replica::{Applied, PolicyRows, ReplicaError, ReplicaReader, Uncommitted};
 
@@ -132,6 +132,7 @@ pub struct State {
     pub(super) members: Members,
     pub(super) tokens: Tokens,
     pub(super) keys: Keys,
+    pub(super) proofs: Proofs,
     pub(super) depends: Depends,
     pub(super) slugs: Slugs,
     pub(super) mapping: Mapping,
@@ -189,6 +190,7 @@ impl State {
             members: Members::new(sizes.members),
             tokens: Tokens::new(sizes.token_bytes),
             keys: Keys::default(),
+            proofs: Proofs::new(sizes.proof_bytes),
             depends: Depends::new(sizes.depends_bytes),
             slugs: Slugs::new(SLUGS),
             mapping,

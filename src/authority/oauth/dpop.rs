@@ -10,10 +10,10 @@ use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, Method};
 
 use crate::authority::app::Authority;
-use crate::crypto::digest::{constant_time_eq, sha256};
-use crate::crypto::sign::{Jws, JwsError};
+use crate::crypto::digest::constant_time_eq;
+use crate::crypto::sign::{self, Proof, ProofError};
 use crate::domain::{Timestamp, TokenDigest};
-use crate::protocol::oauth::dpop::{DPOP, DPOP_TYPE, ProofClaims, names_url};
+use crate::protocol::oauth::dpop::DPOP;
 use crate::store::{StoreError, Tx, used_jtis};
 
 /// How long a nonce is the newest; it counts for as long again.
@@ -22,7 +22,6 @@ const NONCE_SECONDS: i64 = 300;
 /// little weight.
 const AGE: Duration = Duration::from_mins(10);
 const AHEAD: Duration = Duration::from_mins(1);
-const JTI_MAX: usize = 256;
 
 /// Why a proof proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,14 +34,9 @@ pub enum DpopError {
     Nonce,
 }
 
-impl From<JwsError> for DpopError {
-    fn from(error: JwsError) -> Self {
-        Self::Invalid(match error {
-            JwsError::Malformed => "the proof is malformed",
-            JwsError::Algorithm => "the proof's algorithm is not accepted",
-            JwsError::Key => "the proof's key is not usable",
-            JwsError::Signature => "the proof's signature is wrong",
-        })
+impl From<ProofError> for DpopError {
+    fn from(error: ProofError) -> Self {
+        Self::Invalid(error.0)
     }
 }
 
@@ -93,57 +87,32 @@ pub fn proof(
     let text = value
         .to_str()
         .map_err(|_| DpopError::Invalid("the proof is malformed"))?;
-    let jws = Jws::parse(text)?;
-    if !jws
-        .typ()
-        .is_some_and(|typ| typ.eq_ignore_ascii_case(DPOP_TYPE))
-    {
-        return Err(DpopError::Invalid("the proof's `typ` must be `dpop+jwt`"));
-    }
-    let key = jws.embedded_key()?;
-    let claims: ProofClaims = jws.verify(&key)?;
     let now = authority.clock.now();
-    check(authority, &claims, wanted, now)?;
-    let named = format!("{} {}", key.thumbprint(), claims.jti);
+    let proof = Proof::verify(
+        text,
+        &sign::Wanted {
+            method: wanted.method.as_str(),
+            url: &format!("{}{}", authority.config.issuer, wanted.path),
+            token: wanted.token,
+            now,
+            age: AGE,
+            ahead: AHEAD,
+        },
+    )?;
+    check_nonce(authority, proof.nonce.as_deref(), now)?;
     Ok(Some(ProvenKey {
-        jkt: key.thumbprint().to_owned(),
-        digest: TokenDigest::from_bytes(sha256(named.as_bytes())),
-        purge_at: Timestamp::from_unix_seconds(claims.iat)
-            .plus(AGE)
-            .plus(AHEAD),
+        digest: TokenDigest::from_bytes(proof.digest),
+        purge_at: proof.made.plus(AGE).plus(AHEAD),
+        jkt: proof.jkt,
     }))
 }
 
-fn check(
+fn check_nonce(
     authority: &Authority,
-    claims: &ProofClaims,
-    wanted: Proved<'_>,
+    nonce: Option<&str>,
     now: Timestamp,
 ) -> Result<(), DpopError> {
-    let invalid = |what| Err(DpopError::Invalid(what));
-    if !(1..=JTI_MAX).contains(&claims.jti.len()) {
-        return invalid("the proof's `jti` must have 1 to 256 bytes");
-    }
-    if claims.htm != wanted.method.as_str() {
-        return invalid("the proof's `htm` is not the method of the request");
-    }
-    if !names_url(
-        &claims.htu,
-        &format!("{}{}", authority.config.issuer, wanted.path),
-    ) {
-        return invalid("the proof's `htu` is not the URL of the request");
-    }
-    let made = Timestamp::from_unix_seconds(claims.iat);
-    if made > now.plus(AHEAD) || made < now.minus(AGE) {
-        return invalid("the proof's `iat` is not of now");
-    }
-    let ath = wanted
-        .token
-        .map(|token| BASE64URL_NOPAD.encode(&sha256(token.as_bytes())));
-    if ath.is_some() && ath != claims.ath {
-        return invalid("the proof's `ath` is not of the access token");
-    }
-    let nonce = claims.nonce.as_deref().ok_or(DpopError::Nonce)?;
+    let nonce = nonce.ok_or(DpopError::Nonce)?;
     let window = now.unix_seconds().div_euclid(NONCE_SECONDS);
     let fresh = [window, window - 1]
         .into_iter()

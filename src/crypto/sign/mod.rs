@@ -1,6 +1,7 @@
 //! Signatures: Ed25519 over feed heads, ES256 over access tokens, RS256 or ES256 over ID tokens.
 
 mod access_token;
+mod dpop;
 mod error;
 mod feed;
 mod foreign;
@@ -10,6 +11,7 @@ mod jwt;
 pub use access_token::{
     AccessTokenSigner, AccessTokenVerifier, Expected, LEEWAY, TokenError, check_claims,
 };
+pub use dpop::{Proof, ProofError, Wanted};
 pub use error::KeyError;
 pub use feed::{FeedPublicKey, FeedSigner};
 pub use foreign::ForeignKeys;

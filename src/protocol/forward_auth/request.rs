@@ -72,8 +72,12 @@ pub struct Original<'a> {
     pub target: &'a str,
     /// Its path.
     pub path: CanonicalPath<'a>,
+    /// Its path as it was sent: without a query, not decoded.
+    pub sent_path: &'a str,
     /// Its `Authorization`, if there is one.
     pub authorization: Option<&'a HeaderValue>,
+    /// Its `DPoP`: the proof that its sender has the key of a token (RFC 9449 §4.1).
+    pub proof: Option<&'a HeaderValue>,
     /// The method that a CORS preflight asks for (Fetch §3.2.2): the request is `OPTIONS` with
     /// `Origin` and without credentials.
     pub preflight: Option<&'a str>,
@@ -86,6 +90,7 @@ struct Found<'a> {
     host: Option<&'a HeaderValue>,
     uri: Option<&'a HeaderValue>,
     authorization: Option<&'a HeaderValue>,
+    proof: Option<&'a HeaderValue>,
     origin: Option<&'a HeaderValue>,
     requested_method: Option<&'a HeaderValue>,
 }
@@ -129,7 +134,9 @@ pub fn read<'a>(
         host: canonical_host(host)?,
         target: uri,
         path: CanonicalPath::parse(uri)?,
+        sent_path: uri.split_once('?').map_or(uri, |(path, _)| path),
         authorization: found.authorization,
+        proof: found.proof,
         preflight,
     })
 }
@@ -142,6 +149,7 @@ fn scan(dialect: Dialect, headers: &HeaderMap) -> Result<Found<'_>, ReadError> {
         let name = name.as_str();
         let (slot, own) = match name {
             "authorization" => (&mut found.authorization, "authorization"),
+            "dpop" => (&mut found.proof, "dpop"),
             "origin" => (&mut found.origin, "origin"),
             "access-control-request-method" => {
                 (&mut found.requested_method, "access-control-request-method")
@@ -187,6 +195,7 @@ fn guarded() -> impl Iterator<Item = &'static str> {
         "x-forwarded-host",
         "x-forwarded-proto",
         "authorization",
+        "dpop",
     ])
 }
 

@@ -87,7 +87,12 @@ fn a_header_that_is_missing_is_never_made_up() {
 fn a_header_that_stands_twice_is_refused() {
     for dialect in Dialect::ALL {
         let mut names: Vec<_> = own(dialect).iter().map(|(name, _)| *name).collect();
-        names.extend(["authorization", "origin", "access-control-request-method"]);
+        names.extend([
+            "authorization",
+            "dpop",
+            "origin",
+            "access-control-request-method",
+        ]);
         for name in names {
             let mut headers = own(dialect);
             headers.retain(|(other, _)| *other != name);
@@ -140,6 +145,7 @@ fn a_connection_header_may_not_take_away_what_the_decision_rests_on() {
         ("close", None),
         ("close, X-Auth-User", Some("x-auth-user")),
         ("authorization", Some("authorization")),
+        ("keep-alive, DPoP", Some("dpop")),
         ("X-Forwarded-Uri", Some("x-forwarded-uri")),
     ] {
         let mut headers = FORWARDED.to_vec();

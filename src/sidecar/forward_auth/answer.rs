@@ -8,11 +8,11 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 
 use super::ask::Asked;
+use super::challenge::challenge;
 use super::outcome::DoorOutcome;
 use crate::domain::Freshness;
 use crate::protocol::forward_auth::{Dialect, IDENTITY_HEADERS, STEERING_HEADERS};
 use crate::sidecar::tokens::Verified;
-use crate::sidecar::why::Why;
 
 const REASON: HeaderName = HeaderName::from_static("doorward-reason");
 const REVISION: HeaderName = HeaderName::from_static("doorward-revision");
@@ -40,32 +40,26 @@ pub(in crate::sidecar) fn answer(dialect: Dialect, asked: &Asked) -> Response<Fu
     if let Some(freshness) = asked.freshness {
         tell(freshness, headers);
     }
+    if let Some(text) = challenge(asked) {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text));
+    }
     match asked.outcome {
         DoorOutcome::Allowed => identify(asked, headers),
-        DoorOutcome::Anonymous => challenge("Bearer", headers),
         DoorOutcome::Login => {
             if dialect.login_status() == 401 {
-                challenge("Bearer", headers);
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             let location = asked.login.as_deref().map(HeaderValue::from_str);
             if let Some(Ok(location)) = location {
                 headers.insert(LOCATION, location);
             }
         }
-        DoorOutcome::BadToken => challenge("Bearer error=\"invalid_token\"", headers),
-        DoorOutcome::Denied if asked.reason == Why::Scope.code() => {
-            challenge("Bearer error=\"insufficient_scope\"", headers);
-        }
         DoorOutcome::Unsure => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        DoorOutcome::Malformed | DoorOutcome::Unmatched | DoorOutcome::Denied => {}
+        _ => {}
     }
     reply
-}
-
-fn challenge(text: &'static str, headers: &mut HeaderMap) {
-    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text));
 }
 
 fn tell(freshness: Freshness, headers: &mut HeaderMap) {

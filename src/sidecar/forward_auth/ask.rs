@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
+use super::credentials::{Presented, Scheme};
 use super::outcome::DoorOutcome;
 use crate::domain::{Freshness, OrganizationId, Revision};
 use crate::protocol::cookies::Cookie;
@@ -14,7 +15,7 @@ use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
 use crate::sidecar::gate::{Gates, Site, session_cookie};
 use crate::sidecar::refusal::Refusal;
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
-use crate::sidecar::tokens::{self, Rules, TokenCheck, Verified, verify};
+use crate::sidecar::tokens::{self, Possession, Rules, TokenCheck, Unproved, Verified, verify};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
 
@@ -24,6 +25,10 @@ const DENY_BEYOND: Duration = Duration::from_mins(10);
 
 /// How often a question is asked when policies change under it.
 const ATTEMPTS: usize = 4;
+
+const BOUND_TOKEN: &str = "bound_token";
+const INVALID_PROOF: &str = "invalid_proof";
+const REPLAYED_PROOF: &str = "replayed_proof";
 
 /// What the doors decide by.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(in crate::sidecar) struct Asked {
     pub(super) outcome: DoorOutcome,
     /// A word for programs.
     pub(super) reason: &'static str,
+    /// How the token was presented.
+    pub(super) scheme: Scheme,
     /// Who was let through, and where.
     pub(super) token: Option<Arc<Verified>>,
     pub(super) organization: Option<OrganizationId>,
@@ -52,10 +59,11 @@ pub(in crate::sidecar) struct Asked {
 }
 
 impl Asked {
-    const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
+    pub(super) const fn plain(outcome: DoorOutcome, reason: &'static str) -> Self {
         Self {
             outcome,
             reason,
+            scheme: Scheme::Bearer,
             token: None,
             organization: None,
             freshness: None,
@@ -66,6 +74,19 @@ impl Asked {
     /// A request that cannot be read in one way.
     pub(in crate::sidecar) const fn malformed() -> Self {
         Self::plain(DoorOutcome::Malformed, "malformed")
+    }
+
+    /// The token's key was not proved.
+    pub(super) fn unproved(reason: &'static str) -> Self {
+        Self {
+            scheme: Scheme::Dpop,
+            ..Self::plain(DoorOutcome::BadToken, reason)
+        }
+    }
+
+    /// Whether what is wrong is the proof, or that there is none.
+    pub(super) fn is_unproved(&self) -> bool {
+        [INVALID_PROOF, REPLAYED_PROOF].contains(&self.reason)
     }
 
     /// What it is counted as.
@@ -126,7 +147,16 @@ impl ForwardAuth {
             (Err(asked), _) => asked,
             (Ok(None), _) => Asked::plain(DoorOutcome::Anonymous, "anonymous"),
             (Ok(_), None) => Asked::plain(DoorOutcome::BadToken, "invalid_token"),
-            (Ok(Some(credential)), Some(rules)) => asking.admit(worker, rules, &credential),
+            (Ok(Some(credential)), Some(rules)) => {
+                let asked = asking.admit(worker, rules, &credential);
+                match credential {
+                    Credential::Token(presented) if asked.reason != BOUND_TOKEN => Asked {
+                        scheme: presented.scheme,
+                        ..asked
+                    },
+                    Credential::Token(_) | Credential::Cookie(..) => asked,
+                }
+            }
         };
         match site {
             Some(site) if asking.may_log_in(&asked) => Asked {
@@ -140,8 +170,8 @@ impl ForwardAuth {
 
 /// By what a request says who asks.
 enum Credential<'a> {
-    /// `Authorization: Bearer`.
-    Token(&'a str),
+    /// `Authorization`.
+    Token(Presented<'a>),
     /// The cookie of a gate.
     Cookie(&'a Site, &'a str),
 }
@@ -158,7 +188,7 @@ impl<'a> Credential<'a> {
         match (original.authorization, cookie, site) {
             (None, Cookie::Absent, _) | (None, Cookie::One(_), None) => Ok(None),
             (Some(authorization), Cookie::Absent, _) => {
-                bearer(authorization).map(|token| Some(Self::Token(token)))
+                Presented::read(authorization).map(|token| Some(Self::Token(token)))
             }
             (None, Cookie::One(value), Some(site)) => Ok(Some(Self::Cookie(site, value))),
             (Some(_), Cookie::One(_), _) | (_, Cookie::Unclear, _) => {
@@ -174,25 +204,9 @@ impl<'a> Credential<'a> {
         rules: &Rules,
     ) -> Result<Arc<Verified>, Refusal> {
         match self {
-            Self::Token(token) => verify(state, worker, rules, token),
+            Self::Token(presented) => verify(state, worker, rules, presented.token),
             Self::Cookie(site, value) => site.verify(state, worker, rules, value),
         }
-    }
-}
-
-/// The token of `Authorization: Bearer` (RFC 6750 §2.1). Two that a proxy joined are none: no token
-/// has a comma or a space in it.
-fn bearer(value: &HeaderValue) -> Result<&str, Asked> {
-    let malformed = || Asked::plain(DoorOutcome::Malformed, "credentials");
-    let text = value.to_str().map_err(|_| malformed())?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if token.contains([',', ' ', '\t']) && scheme.eq_ignore_ascii_case("bearer") {
-        return Err(malformed());
-    }
-    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
-        Ok(token)
-    } else {
-        Err(Asked::plain(DoorOutcome::BadToken, "scheme"))
     }
 }
 
@@ -214,10 +228,6 @@ impl Asking<'_> {
             return stale;
         }
         let token = match credential.verify(self.state, worker, rules) {
-            // Whoever has seen it could send it: its key must be proved, and is not here.
-            Ok(token) if token.jkt.is_some() => {
-                return Asked::plain(DoorOutcome::BadToken, "bound_token");
-            }
             Ok(token) => token,
             Err(refusal) if refusal.is_ours() => {
                 return Asked::plain(DoorOutcome::Unsure, refusal.code());
@@ -225,6 +235,9 @@ impl Asking<'_> {
             // Why it is refused is nobody's business but the log's.
             Err(_) => return Asked::plain(DoorOutcome::BadToken, "invalid_token"),
         };
+        if let Err(asked) = self.prove(worker, credential, token.jkt.as_deref()) {
+            return asked;
+        }
         match &self.route.access {
             Access::Public => Asked::plain(DoorOutcome::Allowed, "public"),
             Access::SignedIn if token.user().is_none() => {
@@ -237,6 +250,47 @@ impl Asking<'_> {
             },
             Access::Permission(wanted) => self.permission(worker, wanted, token),
         }
+    }
+
+    /// Whoever has seen a bound token could send it: its key must be proved (RFC 9449 §7).
+    fn prove(
+        &self,
+        worker: &mut Worker,
+        credential: &Credential<'_>,
+        jkt: Option<&str>,
+    ) -> Result<(), Asked> {
+        let proved = match credential {
+            Credential::Token(presented) if presented.scheme == Scheme::Dpop => {
+                Some(presented.token)
+            }
+            Credential::Token(_) | Credential::Cookie(..) => None,
+        };
+        let (token, jkt) = match (proved, jkt) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
+            (Some(_), None) => return Err(Asked::unproved("unbound_token")),
+            (Some(token), Some(jkt)) => (token, jkt),
+        };
+        let Some(origin) = &self.route.origin else {
+            return Err(Asked::plain(DoorOutcome::Denied, "no_origin"));
+        };
+        let proof = self.original.proof.and_then(|value| value.to_str().ok());
+        let possession = Possession {
+            proof: proof.ok_or_else(|| Asked::unproved(INVALID_PROOF))?,
+            method: self.original.method,
+            url: &origin.url(&self.original.host, self.original.sent_path),
+            token,
+            jkt,
+        };
+        possession.prove(self.state, worker).map_err(|unproved| {
+            // For the client's developer, who cannot see the proof as it arrives here.
+            tracing::debug!(%unproved, route = %self.route.name, "a proof was refused");
+            match unproved {
+                Unproved::Invalid(_) | Unproved::OtherKey => Asked::unproved(INVALID_PROOF),
+                Unproved::Replayed => Asked::unproved(REPLAYED_PROOF),
+                Unproved::Full => Asked::plain(DoorOutcome::Unsure, "proofs_full"),
+            }
+        })
     }
 
     fn stale(&self, staleness: Option<Duration>, view: Option<&View>) -> Option<Asked> {

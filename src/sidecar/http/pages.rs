@@ -11,6 +11,7 @@ use crate::sidecar::forward_auth::DoorOutcome;
 use crate::sidecar::http::door::Shared;
 use crate::sidecar::recent::Decided;
 use crate::sidecar::refusal::Refusal;
+use crate::sidecar::tokens::Shown;
 use crate::sidecar::why::Why;
 
 impl Shared {
@@ -68,6 +69,7 @@ impl Shared {
             );
         }
         tokens(&mut text, &counts);
+        proofs(&mut text, &counts);
         doors(&mut text, &counts);
         for (name, kind, help, value) in [
             (
@@ -75,6 +77,12 @@ impl Shared {
                 "gauge",
                 "Verified tokens in moka, about.",
                 self.state.tokens.len(),
+            ),
+            (
+                "doorward_sidecar_remembered_proofs",
+                "gauge",
+                "Proofs of possession remembered against replay.",
+                u64::try_from(self.state.proofs.len()).unwrap_or(u64::MAX),
             ),
             (
                 "doorward_sidecar_copy_reads_total",
@@ -211,6 +219,20 @@ fn tokens(text: &mut String, counts: &Counts) {
     for (refusal, count) in Refusal::ALL.iter().zip(counts.tokens_refused) {
         let code = refusal.code();
         let _ = writeln!(text, "{name}{{outcome=\"{code}\"}} {count}");
+    }
+}
+
+fn proofs(text: &mut String, counts: &Counts) {
+    let name = "doorward_sidecar_proofs_total";
+    let help = "Proofs of possession that came with bound tokens, by what became of them.";
+    family(text, name, "counter", help);
+    let _ = writeln!(
+        text,
+        "{name}{{outcome=\"invalid\"}} {}",
+        counts.proofs_invalid
+    );
+    for (shown, count) in Shown::ALL.iter().zip(counts.proofs) {
+        let _ = writeln!(text, "{name}{{outcome=\"{}\"}} {count}", shown.code());
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! ignore_case = false                       # true where the app takes `/Admin` for `/admin`
+//! origin = "https://{host}"                 # under which clients know the apps: for DPoP
 //!
 //! [[route]]
 //! name = "invoice"
@@ -13,6 +14,7 @@
 //! resource_id = "invoice"                   # a capture
 //! preflight = true                          # let CORS preflights for it through
 //! deny_beyond = "10m"                       # deny when the facts are staler
+//! origin = "https://app.example:8443"       # where it is another one
 //! ```
 
 use std::collections::HashSet;
@@ -23,6 +25,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::method::Methods;
+use super::origin::Origin;
 use super::path::PathTemplate;
 use super::route::{Access, OrganizationSource, Route, Wanted};
 use super::table::{HostPattern, RouteTable};
@@ -79,6 +82,7 @@ fn list(mistakes: &[Mistake]) -> String {
 struct Document {
     #[serde(default)]
     ignore_case: bool,
+    origin: Option<String>,
     #[serde(default, rename = "route")]
     routes: Vec<Entry>,
 }
@@ -100,6 +104,7 @@ struct Entry {
     #[serde(default)]
     preflight: bool,
     deny_beyond: Option<String>,
+    origin: Option<String>,
 }
 
 /// Reads a routes file.
@@ -122,6 +127,18 @@ pub fn parse(text: &str) -> Result<RouteTable, RoutesError> {
     let mut table = RouteTable::new(document.ignore_case);
     let mut mistakes = Vec::new();
     let mut names = HashSet::new();
+    let common = match document.origin.as_deref().map(str::parse::<Origin>) {
+        None => Some(Origin::of_host()),
+        Some(Ok(origin)) => Some(origin),
+        Some(Err(message)) => {
+            mistakes.push(Mistake {
+                route: "all".to_owned(),
+                field: "origin",
+                message,
+            });
+            None
+        }
+    };
     for (place, entry) in document.routes.iter().enumerate() {
         let mut reading = Reading {
             route: if entry.name.is_empty() {
@@ -129,6 +146,7 @@ pub fn parse(text: &str) -> Result<RouteTable, RoutesError> {
             } else {
                 entry.name.clone()
             },
+            common: common.as_ref(),
             mistakes: &mut mistakes,
         };
         if entry.name.is_empty() || !names.insert(entry.name.as_str()) {
@@ -154,6 +172,8 @@ pub fn parse(text: &str) -> Result<RouteTable, RoutesError> {
 /// One route, being read.
 struct Reading<'m> {
     route: String,
+    /// The origin of routes that name none.
+    common: Option<&'m Origin>,
     mistakes: &'m mut Vec<Mistake>,
 }
 
@@ -180,11 +200,14 @@ impl Reading<'_> {
             None => Some(None),
             Some(text) => self.take("deny_beyond", parse_duration(text)).map(Some),
         };
+        let origin = origin(entry, hosts.as_deref().unwrap_or_default(), self.common);
+        let origin = self.take("origin", origin);
         let route = Route {
             name: entry.name.as_str().into(),
             path,
             access: access?,
             preflight: entry.preflight,
+            origin: origin?,
             deny_beyond: deny_beyond?,
         };
         Some((route, hosts?, methods?))
@@ -287,6 +310,25 @@ fn organization(
         Some(("constant", value)) => Err(format!("`{value}` is neither an id nor a slug")),
         _ => Err(format!("it is one of {SOURCES}")),
     }
+}
+
+/// Where every host fits, the client chooses it, and what it chooses proves nothing.
+fn origin(
+    entry: &Entry,
+    hosts: &[HostPattern],
+    common: Option<&Origin>,
+) -> Result<Option<Origin>, String> {
+    let is_ours = |origin: &Origin| match origin {
+        Origin::Fixed(_) => true,
+        Origin::OfHost(..) => !hosts.contains(&HostPattern::Any),
+    };
+    let Some(text) = &entry.origin else {
+        return Ok(common.filter(|origin| is_ours(origin)).cloned());
+    };
+    let origin: Origin = text.parse()?;
+    is_ours(&origin)
+        .then_some(Some(origin))
+        .ok_or_else(|| "clients choose `{host}` where `hosts` has `*`".to_owned())
 }
 
 fn hosts(texts: &[String]) -> Result<Vec<HostPattern>, String> {

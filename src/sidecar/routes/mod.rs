@@ -14,12 +14,14 @@
 
 mod document;
 mod method;
+mod origin;
 mod path;
 mod route;
 mod table;
 
 pub use document::{Mistake, RoutesError, load, parse};
 pub use method::Methods;
+pub use origin::Origin;
 pub use path::{PathTemplate, Place};
 pub use route::{Access, OrganizationSource, Route, Wanted};
 pub use table::{Found, RouteTable, Unmatched};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::origin::Origin;
 use super::path::{PathTemplate, Place};
 use crate::domain::PermissionKey;
 
@@ -19,6 +20,8 @@ pub struct Route {
     pub access: Access,
     /// Whether CORS preflights for it are let through.
     pub preflight: bool,
+    /// Under which origin clients know it; without, proofs of possession cannot be checked.
+    pub origin: Option<Origin>,
     /// Deny when staler than this.
     pub deny_beyond: Option<Duration>,
 }

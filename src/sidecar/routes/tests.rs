@@ -202,6 +202,11 @@ fn every_field_is_checked_and_named() {
         ),
         (&[("resource_id", "\"nope\"")], "resource_id"),
         (&[("deny_beyond", "\"soon\"")], "deny_beyond"),
+        (&[("origin", "\"https://a/b\"")], "origin"),
+        (
+            &[("origin", "\"https://{host}\""), ("hosts", "[\"*\"]")],
+            "origin",
+        ),
         (&[("colour", "1")], "colour"),
         (&[("hosts", "")], "hosts"),
     ] {

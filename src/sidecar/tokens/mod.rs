@@ -7,12 +7,16 @@
 //! was bumped since is read again. An apply commits its rows and *then* bumps, so a token that a
 //! committed row revokes is refused from then on, whether the authority can be reached or not.
 //!
+//! A token that is bound to a key comes with a proof of it ([`Possession`]), which counts once.
+//!
 //! What a token may do is [`decide()`]: what its user's roles allow, as far as its scopes name the
 //! permission. A client's own token has no roles, only scopes.
 
 mod decide;
 mod judge;
 mod keys;
+mod possession;
+mod proofs;
 #[cfg(test)]
 mod tests;
 mod verified;
@@ -21,6 +25,8 @@ mod verify;
 pub use decide::{TokenCheck, decide};
 pub use judge::TokenStamps;
 pub(super) use keys::Keys;
+pub use possession::{Possession, Unproved};
+pub use proofs::{PROOF_AGE, PROOF_SKEW, Proofs, RETRY, Shown};
 pub use verified::{Rules, Verified};
 pub(super) use verify::verify_opened;
 pub use verify::{MAX_TOKEN_LEN, evict, verify};

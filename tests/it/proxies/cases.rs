@@ -8,6 +8,7 @@ use doorward::protocol::forward_auth::Dialect;
 use super::app;
 use super::proxy::{Proxy, free, is_there};
 use crate::sidecar::door_world::Doors;
+use crate::sidecar::possession::Holder;
 use crate::sidecar::world::{organization, user};
 
 const PAGE: &str = "/orgs/acme/pages/p1";
@@ -114,6 +115,7 @@ impl Story {
     async fn run(self) {
         self.decides().await;
         self.forms_are_refused().await;
+        self.proofs_open_for_whoever_has_the_key().await;
         self.nothing_is_smuggled().await;
         self.paths_are_not_played_with().await;
         self.web_sockets_and_preflights().await;
@@ -176,6 +178,54 @@ impl Story {
         }
         let answer = self.proxy.get("GET /me", &many).await;
         assert!(answer.status == 200 || answer.app().is_none(), "{answer:?}");
+    }
+
+    /// Tokens that are bound to a key. The shipped routes say under which origin the app is known.
+    async fn proofs_open_for_whoever_has_the_key(&self) {
+        let holder = Holder::new(&self.doors);
+        let origin = "http://app.example:8080";
+        let prove = |method, path| {
+            let proof = holder.proof(&self.doors, method, &format!("{origin}{path}"));
+            holder.headers(&proof)
+        };
+        let me = prove("GET", "/me");
+        for _ in 0..2 {
+            let answer = self.expect("GET /me?a=b", &me, &[200]).await;
+            assert_eq!(answer.app_header("x-auth-user"), [user(1).to_string()]);
+            // The app may check it again.
+            assert_eq!(answer.app_header("dpop").len(), 1);
+        }
+        let write = format!("{}content-length: 0\r\n", prove("PUT", PAGE));
+        self.expect(&format!("PUT {PAGE}"), &write, &[200]).await;
+        let (_, proof) = me.split_once("dpop: ").unwrap();
+        for (wrong, statuses) in [
+            (me.replace("DPoP ey", "Bearer ey"), vec![401]),
+            (me.replace(&format!("dpop: {proof}"), ""), vec![401]),
+            (prove("POST", "/me"), vec![401]),
+            (prove("GET", "/health"), vec![401]),
+            (
+                format!("{me}dpop: {proof}"),
+                vec![self.expected.malformed, 401],
+            ),
+            (
+                // Some proxies keep `Connection` to themselves, and hand the proof on all the same.
+                format!("{me}connection: dpop\r\n"),
+                vec![self.expected.malformed, 401, 200],
+            ),
+        ] {
+            let answer = self.expect("GET /me", &wrong, &statuses).await;
+            if answer.status == 401 {
+                let lower = answer.text.to_ascii_lowercase();
+                let challenge = lower.split("www-authenticate: dpop error=").nth(1);
+                assert!(
+                    challenge.is_some_and(|rest| rest.contains("algs=")),
+                    "{lower}"
+                );
+            }
+        }
+        let anonymous = self.expect("GET /me", "", &[401]).await;
+        let lower = anonymous.text.to_ascii_lowercase();
+        assert!(lower.contains("bearer, dpop algs=\"es256"), "{lower}");
     }
 
     /// Headers by which a client would be somebody else, or ask about something else.

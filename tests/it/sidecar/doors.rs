@@ -113,8 +113,10 @@ async fn what_is_not_allowed_is_answered_as_the_proxy_understands() {
                 ("", None)
             );
             let challenge = match reason {
-                "anonymous" => Some("bearer"),
-                "invalid_token" => Some("bearer error=\"invalid_token\""),
+                "anonymous" => Some("bearer, dpop algs=\"es256 rs256 ps256 eddsa\""),
+                "invalid_token" => {
+                    Some("bearer error=\"invalid_token\", dpop algs=\"es256 rs256 ps256 eddsa\"")
+                }
                 "scope" => Some("bearer error=\"insufficient_scope\""),
                 _ => None,
             };

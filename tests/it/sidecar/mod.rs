@@ -12,6 +12,7 @@ mod doors;
 mod exposure;
 mod freshness;
 mod policies;
+pub mod possession;
 mod searches;
 mod token_races;
 pub mod token_world;

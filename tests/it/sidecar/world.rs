@@ -160,6 +160,7 @@ impl Default for Setup {
                 front: 64,
                 depends_bytes: 1 << 20,
                 token_bytes: 1 << 20,
+                proof_bytes: 1 << 20,
                 role_sets: 1000,
             },
             mapping: Mapping::default(),
