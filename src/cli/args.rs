@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::check::CheckArgs;
 use super::client::ClientArgs;
 use super::completions::CompletionsArgs;
+use super::decisions::DecisionsArgs;
 use super::dev::DevArgs;
 use super::explain::ExplainArgs;
 use super::invite::InviteArgs;
@@ -57,6 +58,7 @@ pub(super) enum Command {
     Manifest(ManifestArgs),
     Policy(PolicyArgs),
     Routes(RoutesArgs),
+    Decisions(DecisionsArgs),
     Org(OrgArgs),
     Member(MemberArgs),
     Invite(InviteArgs),

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod client_token;
 mod completions;
+mod decisions;
 mod declared;
 mod dev;
 pub mod error;

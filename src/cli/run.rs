@@ -7,8 +7,8 @@ use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
 use super::{
-    check, client, completions, dev, explain, invite, manifest, member, org, policy, provider,
-    routes, status, user,
+    check, client, completions, decisions, dev, explain, invite, manifest, member, org, policy,
+    provider, routes, status, user,
 };
 use crate::domain::Secret;
 
@@ -41,6 +41,7 @@ async fn dispatch(
         Command::Status(_) => Ok(status::run(&profile()?, output).await),
         Command::Policy(args) => policy::run(args, &profile()?, output).await,
         Command::Routes(args) => routes::run(args, output),
+        Command::Decisions(args) => decisions::run(args, output),
         Command::Manifest(args) => manifest::run(args, &profile()?, output).await,
         Command::Org(args) => org::run(args, &profile()?, output).await,
         Command::Member(args) => member::run(args, &profile()?, output).await,

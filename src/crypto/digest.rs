@@ -1,6 +1,8 @@
 //! SHA-256, and what the store keeps of bearer secrets.
 
-use aws_lc_rs::digest;
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac};
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
 
@@ -11,6 +13,30 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
+}
+
+/// Hashes that only whoever has the key can make: HMAC-SHA-256.
+pub struct KeyedHash(hmac::Key);
+
+impl KeyedHash {
+    /// Under a key of any length.
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The first half of the hash of `bytes`.
+    pub fn half(&self, bytes: &[u8]) -> [u8; 16] {
+        let mut half = [0; 16];
+        let whole = hmac::sign(&self.0, bytes);
+        half.copy_from_slice(whole.as_ref().first_chunk::<16>().unwrap_or(&[0; 16]));
+        half
+    }
+}
+
+impl fmt::Debug for KeyedHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHash(…)")
+    }
 }
 
 /// The digest under which a bearer secret is kept and looked up.
@@ -57,6 +83,16 @@ mod tests {
         assert_eq!(
             data_encoding::HEXLOWER.encode(&sha256(b"abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn a_keyed_hash_agrees_with_the_published_vector() {
+        // RFC 4231, test case 2.
+        let half = KeyedHash::new(b"Jefe").half(b"what do ya want for nothing?");
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&half),
+            "5bdcc146bf60754e6a042426089575c7"
         );
     }
 

@@ -1,5 +1,7 @@
 //! What a check answers: allow or deny, and how fresh the facts behind it were.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::change::Revision;
@@ -28,4 +30,108 @@ pub struct Freshness {
     /// Time since a verified heartbeat said that there was no later change; `None` means unknown,
     /// which no maximum allows.
     pub staleness: Option<Duration>,
+}
+
+impl Freshness {
+    /// Staleness in whole milliseconds.
+    pub fn staleness_ms(self) -> Option<u64> {
+        self.staleness
+            .map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// What finds a decision's record in the log of the sidecar that made it: the maker's random number
+/// and a count. No secret, and no other meaning.
+///
+/// Text form: 28 lower-case hex digits, 16 of the maker and 12 of the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DecisionId {
+    maker: u64,
+    count: u64,
+}
+
+impl DecisionId {
+    /// Characters of the text form.
+    pub const LEN: usize = 28;
+
+    /// Of the maker's `count`th decision; only the lower 48 bits count.
+    pub const fn new(maker: u64, count: u64) -> Self {
+        Self {
+            maker,
+            count: count & 0xFFFF_FFFF_FFFF,
+        }
+    }
+
+    /// The maker's number, and the count.
+    pub const fn parts(self) -> (u64, u64) {
+        (self.maker, self.count)
+    }
+
+    /// The text form, without the formatting machinery.
+    pub fn text(self) -> [u8; Self::LEN] {
+        let mut text = [0; Self::LEN];
+        let nibbles = (0..16)
+            .rev()
+            .map(|place| self.maker >> (4 * place))
+            .chain((0..12).rev().map(|place| self.count >> (4 * place)));
+        for (slot, nibble) in text.iter_mut().zip(nibbles) {
+            let digit = (nibble & 0xF) as u8;
+            *slot = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
+        }
+        text
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:012x}", self.maker, self.count)
+    }
+}
+
+/// A text that is no decision id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a decision id has 28 hex digits")]
+pub struct InvalidDecisionId;
+
+impl FromStr for DecisionId {
+    type Err = InvalidDecisionId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDecisionId> {
+        if text.len() != Self::LEN || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(InvalidDecisionId);
+        }
+        let (maker, count) = text.split_at_checked(16).ok_or(InvalidDecisionId)?;
+        let number = |digits| u64::from_str_radix(digits, 16).map_err(|_| InvalidDecisionId);
+        Ok(Self::new(number(maker)?, number(count)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_id_round_trips_through_its_text() {
+        for id in [
+            DecisionId::new(0, 0),
+            DecisionId::new(u64::MAX, u64::MAX),
+            DecisionId::new(0x0123_4567_89ab_cdef, 42),
+        ] {
+            let text = String::from_utf8(id.text().to_vec()).unwrap();
+            assert_eq!(text, id.to_string());
+            assert_eq!(text.parse(), Ok(id));
+        }
+        for wrong in [
+            "",
+            "12",
+            "zz00000000000000000000000000",
+            "é000000000000000000000000000",
+        ] {
+            assert_eq!(wrong.parse::<DecisionId>(), Err(InvalidDecisionId));
+        }
+    }
 }

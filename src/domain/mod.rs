@@ -22,7 +22,7 @@ pub mod user;
 
 pub use change::{Chain, Epoch, FeedName, FreshnessToken, Position, Revision};
 pub use client::{ClientIdentifier, ClientKind, FULL_SCOPE, Scope, Scopes};
-pub use decision::{Decision, Freshness};
+pub use decision::{Decision, DecisionId, Freshness};
 pub use ids::{
     AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId,
     RegistrationTokenId, RoleId, SessionId, SidecarId, UserId,

@@ -81,8 +81,13 @@ impl RoleSets {
 
     /// The roles of a set, sorted. A set that this interner did not give has none.
     pub fn roles(&self, id: RoleSetId) -> Arc<[RoleId]> {
+        self.roles_at(id.index())
+    }
+
+    /// The roles of the set with this [`RoleSetId::index`]; none where there is no such set.
+    pub fn roles_at(&self, index: usize) -> Arc<[RoleId]> {
         self.sets
-            .get(id.index())
+            .get(index)
             .map_or_else(|| Arc::from([]), Arc::clone)
     }
 

@@ -1,6 +1,6 @@
 //! Log lines and metrics of the process.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::str::FromStr;
 use std::sync::Mutex;
 
@@ -63,6 +63,17 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+/// Writes whole lines to standard output, where nothing else writes.
+///
+/// # Errors
+///
+/// As the system says; a reader that is gone is `BrokenPipe`.
+pub fn write_stdout(lines: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(lines)?;
+    stdout.flush()
 }
 
 /// Installs the process's metrics recorder, once, and gives the handle that renders `/metrics`.

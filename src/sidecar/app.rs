@@ -20,6 +20,7 @@ use crate::sidecar::callers::{Callers, Transport, anonymous};
 use crate::sidecar::config::{Config, Listener};
 use crate::sidecar::counts::Counts;
 use crate::sidecar::decide::Worker;
+use crate::sidecar::decision_log::{DecisionLog, DecisionLogError};
 use crate::sidecar::follow::{self, FollowError};
 use crate::sidecar::forward_auth::ForwardAuth;
 use crate::sidecar::gate::{GateError, Gates};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// Following cannot begin.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// The decision log cannot be opened.
+    #[error(transparent)]
+    DecisionLog(#[from] DecisionLogError),
     /// No threads, or no I/O.
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
@@ -131,6 +135,15 @@ impl Sidecar {
             custom.clone(),
             Arc::clone(&clock),
         )?);
+        let mut log = match &config.decision_log {
+            Some(log) => Some(DecisionLog::open(log, clock.now())?),
+            None => None,
+        };
+        let workers = workers(config, &state, log.as_mut(), entropy.as_ref());
+        let log_counts = log.as_ref().map(DecisionLog::counts);
+        if let Some(log) = log {
+            log.start(Arc::clone(&state), tasks)?;
+        }
         let validating = Validating::start(&state, custom.clone(), tasks)?;
         let validated = validating.as_ref().map(Validating::outcome);
         if let Some(follower) = follow {
@@ -141,7 +154,12 @@ impl Sidecar {
             follow::start(tasks, follower, clock, entropy, sink)?;
         }
         validate(&state, &custom)?;
-        let shared = Arc::new(shared(config, forward_auth, state, &bound));
+        let shared = Shared {
+            workers,
+            log_counts,
+            ..shared(config, forward_auth, state, &bound)
+        };
+        let shared = Arc::new(shared);
         let workers = Workers::start(&shared.workers, config.max_connections, tasks)?;
         for (listener, listening) in listening {
             let door = Arc::new(door(&shared, listener, listening.bound())?);
@@ -235,13 +253,10 @@ fn shared(
             .find_map(Bound::tcp)
             .map_or_else(|| "http://localhost".to_owned(), |a| format!("http://{a}"))
     });
-    let workers = (0..config.workers.max(1))
-        .map(|_| Arc::new(Mutex::new(Worker::new(&state))))
-        .collect();
     Shared {
         state,
         forward_auth,
-        workers,
+        workers: Vec::new(),
         callers: Callers::new(config.credential.as_ref(), &config.callers),
         metadata: metadata(&base).into(),
         metadata_path: metadata_path(&base),
@@ -249,7 +264,23 @@ fn shared(
         body_timeout: config.body_timeout,
         listeners: bound.iter().map(ToString::to_string).collect(),
         process_metrics: telemetry::metrics().ok(),
+        log_counts: None,
     }
+}
+
+/// What each thread keeps for itself, its side of the decision log included.
+fn workers(
+    config: &Config,
+    state: &State,
+    mut log: Option<&mut DecisionLog>,
+    entropy: &dyn Entropy,
+) -> Vec<Arc<Mutex<Worker>>> {
+    let worker = |_| {
+        let mut worker = Worker::new(state);
+        worker.log = log.as_mut().map(|log| Box::new(log.notes(entropy)));
+        Arc::new(Mutex::new(worker))
+    };
+    (0..config.workers.max(1)).map(worker).collect()
 }
 
 fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door, StartError> {

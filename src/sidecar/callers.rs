@@ -191,6 +191,14 @@ pub(in crate::sidecar) fn anonymous(
     }
 }
 
+/// Who was let in.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sidecar) struct Admitted<'a> {
+    /// Their name, if they are known.
+    pub(in crate::sidecar) name: Option<&'a str>,
+    pub(in crate::sidecar) rights: &'a Rights,
+}
+
 /// Somebody with a credential or a user of their own.
 struct Caller {
     name: String,

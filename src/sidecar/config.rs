@@ -36,6 +36,9 @@
 //! may = ["check", "search", "plan"]       # also "explain", "status", "metrics"
 //! services = ["billing"]                  # resource types of these only; default: all
 //!
+//! [decision_log]                          # see `sidecar::decision_log`
+//! directory = "/var/log/doorward-sidecar"
+//!
 //! [cache]
 //! members = 200000
 //! front = 16384                           # per runtime thread
@@ -61,6 +64,7 @@ use crate::runtime::config::{ConfigError, Environment, Reader, parse_duration};
 use crate::runtime::listen::Address;
 use crate::runtime::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::sidecar::callers::{self, Ask, CallerConfig, Transport, anonymous};
+use crate::sidecar::decision_log::{self, DecisionLogConfig};
 use crate::sidecar::gate::{self, GateConfig};
 use crate::sidecar::tokens::Rules;
 
@@ -89,6 +93,8 @@ pub struct Config {
     pub credential: Option<Secret<String>>,
     /// Who else is known, and what they may ask.
     pub callers: Vec<CallerConfig>,
+    /// What is recorded of decisions, if anything is.
+    pub decision_log: Option<DecisionLogConfig>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are, such as `warn,doorward=debug`.
@@ -234,6 +240,7 @@ impl Config {
             gates: Vec::new(),
             credential: None,
             callers: Vec::new(),
+            decision_log: None,
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
             workers: cores(),
@@ -283,6 +290,7 @@ impl Config {
         config.gates = gate::read(&mut reader, config.tokens.is_some());
         config.credential = reader.secret("credential");
         config.callers = callers::read(&mut reader);
+        config.decision_log = reader.section("decision_log", decision_log::read);
         (config.log_format, config.log_filter) = reader.section("log", |log| {
             (
                 log.or("format", config.log_format),

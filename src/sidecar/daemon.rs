@@ -65,6 +65,7 @@ impl DaemonError {
             Self::Enrolment(EnrolmentError::File(_))
             | Self::Start(
                 StartError::File(_)
+                | StartError::DecisionLog(_)
                 | StartError::Routes(RoutesError::File(_))
                 | StartError::Gate(GateError::File(_)),
             )

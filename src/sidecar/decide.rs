@@ -16,6 +16,7 @@ use crate::policy::{ActionIndex, Question, Resource, RoleSetId, Verdict};
 use crate::protocol::authzen::{Request, RequestError, object, organization_in};
 use crate::sidecar::cache::{Front, Hit, Member, Stamps, Standing};
 use crate::sidecar::counts::Counts;
+use crate::sidecar::decision_log::Notes;
 use crate::sidecar::recent::Recent;
 use crate::sidecar::view::{AsOf, State, View};
 use crate::sidecar::why::Why;
@@ -82,6 +83,10 @@ pub struct Worker {
     pub counts: Counts,
     /// Its last decisions, once somebody watches them: a service's sidecar keeps none.
     pub(super) recent: Option<Box<Recent>>,
+    /// Its side of the decision log, if there is one.
+    pub(super) log: Option<Box<Notes>>,
+    /// The roles held by the member that was last decided about.
+    pub(super) held: Option<RoleSetId>,
 }
 
 /// The roles of a member: interned, or as such when the interner is full.
@@ -100,6 +105,23 @@ impl Worker {
             overtaken: false,
             counts: Counts::default(),
             recent: None,
+            log: None,
+            held: None,
+        }
+    }
+
+    /// Begins to answer a request, or begins anew: what was noted of it is forgotten.
+    pub(super) fn begin(&mut self) {
+        self.overtaken = false;
+        if let Some(log) = &mut self.log {
+            log.begin();
+        }
+    }
+
+    /// Ends a request: what was noted goes to the decision log.
+    pub(super) fn finish(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.finish();
         }
     }
 
@@ -387,6 +409,7 @@ pub fn decide(
     worker: &mut Worker,
     check: &Check<'_>,
 ) -> Result<Outcome, RequestError> {
+    worker.held = None;
     let Some(action) = view.engine.action(&check.resource_type, check.action) else {
         return Ok(Outcome::deny(if view.position.is_some() {
             Why::PermissionUnknown
@@ -408,7 +431,10 @@ pub fn decide(
         return Ok(Outcome::deny(why));
     }
     let verdict = match &held {
-        Held::Interned(set) => view.engine.decide(*set, action),
+        Held::Interned(set) => {
+            worker.held = Some(*set);
+            view.engine.decide(*set, action)
+        }
         Held::Loose(_) => Verdict::Depends,
     };
     match verdict {

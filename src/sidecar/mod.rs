@@ -8,6 +8,7 @@ pub mod config;
 pub mod counts;
 pub mod daemon;
 pub mod decide;
+pub mod decision_log;
 pub mod enrolment;
 pub mod follow;
 pub mod forward_auth;

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::domain::{Decision, Freshness};
+use crate::domain::{Decision, DecisionId, Freshness};
 
 /// Why an answer is not a plain allow or deny: a word for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Answer<'a> {
     pub decision: Decision,
     /// How fresh the facts were.
     pub freshness: Freshness,
+    /// What finds the record, if one was made.
+    pub id: Option<DecisionId>,
     /// Why, where it is not the plain outcome of roles and policies.
     pub reason: Option<Reason<'a>>,
     /// Set for an item that could not be asked.
@@ -39,9 +41,10 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     /// Room that the default answer needs.
-    pub const SIZE: usize = 112;
+    pub const SIZE: usize = 160;
 
-    /// Appends `{"decision":…,"context":{"revision":…,"staleness_ms":…}}`.
+    /// Appends `{"decision":…,"context":{"revision":…,"staleness_ms":…}}`, with
+    /// `"decision_id":"…"` where there is one.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.decision.is_allow() {
             br#"{"decision":true,"context":{"revision":"#
@@ -58,6 +61,11 @@ impl Answer<'_> {
                 );
             }
             None => out.extend_from_slice(br#","staleness_ms":null"#),
+        }
+        if let Some(id) = self.id {
+            out.extend_from_slice(br#","decision_id":""#);
+            out.extend_from_slice(&id.text());
+            out.push(b'"');
         }
         if let Some(reason) = &self.reason {
             out.extend_from_slice(br#","reason":{"code":"#);
@@ -122,6 +130,7 @@ mod tests {
                 revision: Revision::new(u64::MAX),
                 staleness: Some(Duration::from_millis(120)),
             },
+            id: None,
             reason: None,
             error: None,
             explanation: None,
@@ -151,6 +160,7 @@ mod tests {
                 revision: Revision::new(1),
                 staleness: None,
             },
+            id: Some(DecisionId::new(1, 2)),
             reason: Some(Reason {
                 code: "x",
                 message: "a \"quote\"\n",
@@ -163,6 +173,8 @@ mod tests {
         });
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["context"]["reason"]["message"], "a \"quote\"\n");
+        let id = value["context"]["decision_id"].as_str().unwrap();
+        assert_eq!(id.parse(), Ok(DecisionId::new(1, 2)));
         assert_eq!(value["context"]["error"]["status"], 400);
         assert!(value["context"]["explanation"]["roles"].is_array());
     }

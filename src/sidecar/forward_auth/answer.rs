@@ -10,19 +10,24 @@ use http_body_util::Full;
 use super::ask::Asked;
 use super::challenge::challenge;
 use super::outcome::DoorOutcome;
-use crate::domain::Freshness;
+use crate::domain::{DecisionId, Freshness};
 use crate::protocol::forward_auth::{Dialect, IDENTITY_HEADERS, STEERING_HEADERS};
 use crate::sidecar::tokens::Verified;
 
 const REASON: HeaderName = HeaderName::from_static("doorward-reason");
 const REVISION: HeaderName = HeaderName::from_static("doorward-revision");
+const DECISION_ID: HeaderName = HeaderName::from_static("doorward-decision-id");
 const STALENESS: HeaderName = HeaderName::from_static("doorward-staleness-ms");
 
 /// The answer: always without a body, since nginx and Caddy open a connection for each that has one.
 ///
 /// Exactly 200 allows; Envoy takes no other. nginx knows 401 and 403 besides and makes 500 of the
 /// rest, which is right for 503 and is why a malformed request is 403 there.
-pub(in crate::sidecar) fn answer(dialect: Dialect, asked: &Asked) -> Response<Full<Bytes>> {
+pub(in crate::sidecar) fn answer(
+    dialect: Dialect,
+    asked: &Asked,
+    id: Option<DecisionId>,
+) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::new(Bytes::new()));
     *reply.status_mut() = StatusCode::from_u16(match asked.outcome {
         DoorOutcome::Allowed => 200,
@@ -34,7 +39,7 @@ pub(in crate::sidecar) fn answer(dialect: Dialect, asked: &Asked) -> Response<Fu
     })
     .unwrap_or(StatusCode::FORBIDDEN);
     let headers = reply.headers_mut();
-    headers.reserve(8);
+    headers.reserve(9);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REASON, HeaderValue::from_static(asked.reason));
     if let Some(freshness) = asked.freshness {
@@ -42,6 +47,9 @@ pub(in crate::sidecar) fn answer(dialect: Dialect, asked: &Asked) -> Response<Fu
     }
     if let Some(text) = challenge(asked) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text));
+    }
+    if let Some(Ok(id)) = id.map(|id| HeaderValue::from_bytes(&id.text())) {
+        headers.insert(DECISION_ID, id);
     }
     match asked.outcome {
         DoorOutcome::Allowed => identify(asked, headers),
@@ -64,8 +72,7 @@ pub(in crate::sidecar) fn answer(dialect: Dialect, asked: &Asked) -> Response<Fu
 
 fn tell(freshness: Freshness, headers: &mut HeaderMap) {
     headers.insert(REVISION, freshness.revision.get().into());
-    if let Some(staleness) = freshness.staleness {
-        let ms = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
+    if let Some(ms) = freshness.staleness_ms() {
         headers.insert(STALENESS, ms.into());
     }
 }

@@ -8,10 +8,12 @@ use http::{HeaderMap, HeaderName};
 
 use super::credentials::{Presented, Scheme};
 use super::outcome::DoorOutcome;
-use crate::domain::{Freshness, OrganizationId, Revision};
+use super::record::note;
+use crate::domain::{DecisionId, Freshness, OrganizationId, Revision};
 use crate::protocol::cookies::Cookie;
 use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_navigation, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
+use crate::sidecar::decision_log::Asker;
 use crate::sidecar::gate::{Gates, Site, session_cookie};
 use crate::sidecar::refusal::Refusal;
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
@@ -49,7 +51,9 @@ pub(in crate::sidecar) struct Asked {
     pub(super) reason: &'static str,
     /// How the token was presented.
     pub(super) scheme: Scheme,
-    /// Who was let through, and where.
+    /// What is for the log only.
+    pub(super) detail: Option<&'static str>,
+    /// Who asks, and where; let through or not.
     pub(super) token: Option<Arc<Verified>>,
     pub(super) organization: Option<OrganizationId>,
     /// What the facts were, where they were asked.
@@ -64,6 +68,7 @@ impl Asked {
             outcome,
             reason,
             scheme: Scheme::Bearer,
+            detail: None,
             token: None,
             organization: None,
             freshness: None,
@@ -72,7 +77,7 @@ impl Asked {
     }
 
     /// A request that cannot be read in one way.
-    pub(in crate::sidecar) const fn malformed() -> Self {
+    const fn malformed() -> Self {
         Self::plain(DoorOutcome::Malformed, "malformed")
     }
 
@@ -106,14 +111,37 @@ struct Asking<'a> {
 }
 
 impl ForwardAuth {
-    /// Says what becomes of a request. `deny_beyond` is the listener's.
+    /// Says what becomes of a request, and under which id the decision log has it. One that cannot
+    /// be read in one way is `None`. `deny_beyond` is the listener's.
     pub(in crate::sidecar) fn ask(
         &self,
         state: &State,
         worker: &mut Worker,
-        original: &Original<'_>,
+        (original, from): (Option<&Original<'_>>, Asker<'_>),
         headers: &HeaderMap,
         deny_beyond: Option<Duration>,
+    ) -> (Asked, Option<DecisionId>) {
+        worker.begin();
+        worker.held = None;
+        let mut route = None;
+        let asked = match original {
+            Some(original) => {
+                self.judge(state, worker, original, headers, (deny_beyond, &mut route))
+            }
+            None => Asked::malformed(),
+        };
+        let id = note(state, worker, &asked, route, original, from);
+        worker.finish();
+        (asked, id)
+    }
+
+    fn judge<'s>(
+        &'s self,
+        state: &State,
+        worker: &mut Worker,
+        original: &Original<'_>,
+        headers: &HeaderMap,
+        (deny_beyond, decided_by): (Option<Duration>, &mut Option<&'s Route>),
     ) -> Asked {
         let site = self.gates.site(&original.host);
         // The proxy hands it to the gate itself; the app behind must never see a code.
@@ -124,11 +152,13 @@ impl ForwardAuth {
         if let Some(Ok(found)) = original.preflight.map(find)
             && found.route.preflight
         {
+            *decided_by = Some(found.route);
             return Asked::plain(DoorOutcome::Allowed, "preflight");
         }
         let Ok(Found { route, subdomain }) = find(original.method) else {
             return Asked::plain(DoorOutcome::Unmatched, "unmatched");
         };
+        *decided_by = Some(route);
         if matches!(route.access, Access::Public) {
             return Asked::plain(DoorOutcome::Allowed, "public");
         }
@@ -161,6 +191,7 @@ impl ForwardAuth {
         match site {
             Some(site) if asking.may_log_in(&asked) => Asked {
                 login: Some(site.login_url(original.target)),
+                detail: asked.detail,
                 ..Asked::plain(DoorOutcome::Login, asked.reason)
             },
             _ => asked,
@@ -233,11 +264,25 @@ impl Asking<'_> {
                 return Asked::plain(DoorOutcome::Unsure, refusal.code());
             }
             // Why it is refused is nobody's business but the log's.
-            Err(_) => return Asked::plain(DoorOutcome::BadToken, "invalid_token"),
+            Err(refusal) => {
+                return Asked {
+                    detail: Some(refusal.code()),
+                    ..Asked::plain(DoorOutcome::BadToken, "invalid_token")
+                };
+            }
         };
-        if let Err(asked) = self.prove(worker, credential, token.jkt.as_deref()) {
-            return asked;
+        let asked = match self.prove(worker, credential, token.jkt.as_deref()) {
+            Ok(()) => self.access(worker, &token),
+            Err(asked) => asked,
+        };
+        Asked {
+            token: Some(token),
+            ..asked
         }
+    }
+
+    /// Whether the route lets the bearer through.
+    fn access(&self, worker: &mut Worker, token: &Verified) -> Asked {
         match &self.route.access {
             Access::Public => Asked::plain(DoorOutcome::Allowed, "public"),
             Access::SignedIn if token.user().is_none() => {
@@ -245,7 +290,6 @@ impl Asking<'_> {
             }
             Access::SignedIn => Asked {
                 organization: token.organization,
-                token: Some(token),
                 ..Asked::plain(DoorOutcome::Allowed, "signed_in")
             },
             Access::Permission(wanted) => self.permission(worker, wanted, token),
@@ -305,8 +349,8 @@ impl Asking<'_> {
         })
     }
 
-    fn permission(&self, worker: &mut Worker, wanted: &Wanted, token: Arc<Verified>) -> Asked {
-        let organization = match self.organization(worker, wanted, &token) {
+    fn permission(&self, worker: &mut Worker, wanted: &Wanted, token: &Verified) -> Asked {
+        let organization = match self.organization(worker, wanted, token) {
             Ok(organization) => organization,
             Err(asked) => return asked,
         };
@@ -329,7 +373,7 @@ impl Asking<'_> {
                 return stale;
             }
             worker.overtaken = false;
-            let decided = tokens::decide(self.state, &view, worker, &token, &check);
+            let decided = tokens::decide(self.state, &view, worker, token, &check);
             let outcome = decided.unwrap_or(Outcome::deny(Why::BadItem));
             left -= 1;
             if worker.overtaken && left > 0 && self.state.overtakes(&view) {
@@ -340,18 +384,15 @@ impl Asking<'_> {
                 revision: view.revision(),
                 staleness,
             });
-            return if outcome.decision.is_allow() {
-                Asked {
-                    token: Some(token),
-                    organization: Some(organization),
-                    freshness,
-                    ..Asked::plain(DoorOutcome::Allowed, outcome.why.code())
-                }
+            let asked = if outcome.decision.is_allow() {
+                Asked::plain(DoorOutcome::Allowed, outcome.why.code())
             } else {
-                Asked {
-                    freshness,
-                    ..denied(outcome.why)
-                }
+                denied(outcome.why)
+            };
+            return Asked {
+                organization: Some(organization),
+                freshness,
+                ..asked
             };
         }
     }

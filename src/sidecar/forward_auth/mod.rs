@@ -8,7 +8,8 @@ mod ask;
 mod challenge;
 mod credentials;
 mod outcome;
+mod record;
 
 pub(super) use answer::{answer, headers_document};
-pub(super) use ask::{Asked, ForwardAuth};
+pub(super) use ask::ForwardAuth;
 pub use outcome::DoorOutcome;

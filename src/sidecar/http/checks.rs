@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::{Freshness, ServiceName, UserId};
+use crate::domain::{DecisionId, Freshness, ServiceName, UserId};
 use crate::protocol::authzen::{
     Answer, Batch, ItemError, Reason, Request, RequestError, parse_evaluation, resolve,
 };
 use crate::sidecar::decide::{
     Check, Named, Outcome, Properties, Worker, decide, explain, organization, plain, understand,
 };
+use crate::sidecar::decision_log::{Asker, Record};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
 
@@ -28,6 +29,28 @@ pub struct Terms<'a> {
     pub explain: bool,
     /// The services whose resources the caller may ask about; `None` is all.
     pub services: Option<&'a [ServiceName]>,
+    /// Who asks, for the decision log.
+    pub asker: Asker<'a>,
+}
+
+/// What was asked, in the asker's words, for the decision log.
+#[derive(Clone, Copy)]
+struct Words<'a> {
+    subject: (&'a str, &'a str),
+    action: &'a str,
+    resource: (&'a str, &'a str),
+    context: Option<&'a RawValue>,
+}
+
+impl<'a> Words<'a> {
+    const fn of(request: &Request<'a>) -> Self {
+        Self {
+            subject: (request.subject.kind, request.subject.id),
+            action: request.action.name,
+            resource: (request.resource.kind, request.resource.id),
+            context: request.context,
+        }
+    }
 }
 
 impl Terms<'_> {
@@ -93,6 +116,7 @@ impl<'s> Asking<'s> {
         &self,
         worker: &mut Worker,
         check: Result<Check<'_>, Why>,
+        words: Words<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, RequestError> {
         let check = match self.barred {
@@ -122,8 +146,42 @@ impl<'s> Asking<'s> {
         } else {
             None
         };
-        self.write(outcome, None, explanation.as_deref(), out);
+        let id = self.note(worker, outcome, Some((check.as_ref().ok(), words)));
+        self.write(outcome, id, None, explanation.as_deref(), out);
         Ok(outcome)
+    }
+
+    /// Notes a decision for the log; `asked` is what could be read of the question.
+    fn note(
+        &self,
+        worker: &mut Worker,
+        outcome: Outcome,
+        asked: Option<(Option<&Check<'_>>, Words<'_>)>,
+    ) -> Option<DecisionId> {
+        let held = worker.held;
+        let log = worker.log.as_mut()?;
+        let (check, words) = asked.map_or((None, None), |(check, words)| (check, Some(words)));
+        let mapping = &self.state.mapping;
+        let kind = words.map(|words| mapping.resource_type(words.resource.0));
+        log.note(outcome.decision.is_allow(), || Record {
+            at: self.state.clock().now().unix_micros(),
+            asker: self.terms.asker,
+            reason: outcome.why.code(),
+            revision: Some(self.freshness.revision.get()),
+            staleness_ms: self.freshness.staleness_ms(),
+            user: check.map(|check| check.user.as_u128().to_be_bytes().into()),
+            subject_type: words.map(|words| words.subject.0),
+            subject_id: words.map(|words| words.subject.1),
+            action: words.map(|words| mapping.action(words.action)),
+            resource_type: kind.as_deref(),
+            resource_id: words.map(|words| words.resource.1),
+            organization: check.map(|check| check.organization.as_u128().to_be_bytes().into()),
+            roles: check
+                .and(held)
+                .and_then(|set| u32::try_from(set.index()).ok()),
+            context: words.and_then(|words| words.context).map(RawValue::get),
+            ..Record::default()
+        })
     }
 
     /// Answers an item that cannot be asked.
@@ -135,13 +193,15 @@ impl<'s> Asking<'s> {
             status: error.status(),
             message: &message,
         };
-        self.write(outcome, Some(error), None, out);
+        let id = self.note(worker, outcome, None);
+        self.write(outcome, id, Some(error), None, out);
         outcome
     }
 
     fn write(
         &self,
         outcome: Outcome,
+        id: Option<DecisionId>,
         error: Option<ItemError<'_>>,
         explanation: Option<&RawValue>,
         out: &mut Vec<u8>,
@@ -150,6 +210,7 @@ impl<'s> Asking<'s> {
         Answer {
             decision: outcome.decision,
             freshness: self.freshness,
+            id,
             reason: told.then_some(Reason {
                 code: outcome.why.code(),
                 message: outcome.why.message(),
@@ -169,7 +230,7 @@ impl<'s> Asking<'s> {
         self.terms
             .admit(&self.state.mapping.resource_type(request.resource.kind))?;
         let check = understand(self.state, worker, request)?;
-        self.answer(worker, check, out)
+        self.answer(worker, check, Words::of(request), out)
     }
 }
 
@@ -188,16 +249,20 @@ fn asked(
     loop {
         let staleness = state.staleness();
         let view = state.view();
-        worker.overtaken = false;
+        worker.begin();
         let answered = ask(&Asking::new(state, &view, staleness, terms), worker);
-        if !worker.overtaken {
-            return answered;
-        }
         left -= 1;
-        if left == 0 || !state.overtakes(&view) {
-            worker.counts.count(Outcome::deny(Why::Overtaken));
-            return answered;
+        if worker.overtaken && left > 0 && state.overtakes(&view) {
+            continue;
         }
+        if worker.overtaken {
+            worker.counts.count(Outcome::deny(Why::Overtaken));
+        }
+        // Of what is refused nothing was decided.
+        if answered.is_ok() {
+            worker.finish();
+        }
+        return answered;
     }
 }
 
@@ -357,7 +422,13 @@ pub(super) fn check(
             }),
         };
         let mut out = Vec::with_capacity(Answer::SIZE);
-        asking.answer(worker, check, &mut out)?;
+        let words = Words {
+            subject: ("user", user),
+            action,
+            resource: (resource_type, query.resource.as_deref().unwrap_or_default()),
+            context: None,
+        };
+        asking.answer(worker, check, words, &mut out)?;
         Ok(out)
     })
 }

@@ -16,8 +16,9 @@ use crate::protocol::authzen::{RequestError, Target};
 use crate::protocol::forward_auth::Dialect;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::runtime::limits;
-use crate::sidecar::callers::{Ask, Callers, Rights, Transport};
+use crate::sidecar::callers::{Admitted, Ask, Callers, Rights, Transport};
 use crate::sidecar::decide::Worker;
+use crate::sidecar::decision_log::{self, Asker, LogCounts};
 use crate::sidecar::forward_auth::{ForwardAuth, headers_document};
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
@@ -41,6 +42,8 @@ pub(in crate::sidecar) struct Shared {
     pub(in crate::sidecar) body_timeout: Duration,
     pub(in crate::sidecar) listeners: Vec<String>,
     pub(in crate::sidecar) process_metrics: Option<PrometheusHandle>,
+    /// `None` without a decision log.
+    pub(in crate::sidecar) log_counts: Option<Arc<LogCounts>>,
 }
 
 impl fmt::Debug for Shared {
@@ -83,6 +86,13 @@ impl Kind {
             Self::Explain => Ask::Explain,
         }
     }
+
+    const fn door(self) -> decision_log::Door {
+        match self {
+            Self::Evaluation | Self::Evaluations => decision_log::Door::Authzen,
+            Self::Explain => decision_log::Door::Explain,
+        }
+    }
 }
 
 impl Door {
@@ -115,7 +125,7 @@ impl Door {
             _ => self.admit_host(&head, parts.uri.authority()),
         };
         let outcome = match (host, proxied) {
-            (Ok(()), Some((dialect, _))) => self.forward_auth(worker, dialect, &parts),
+            (Ok(()), Some((dialect, _))) => self.forward_auth(worker, dialect, &head, &parts),
             (Ok(()), None) => match (&parts.method, path) {
                 (&Method::POST, "/access/v1/evaluation") => {
                     self.ask(worker, &head, body, Kind::Evaluation).await
@@ -158,7 +168,7 @@ impl Door {
         body: Incoming,
         kind: Kind,
     ) -> Result<Reply, Box<Problem>> {
-        let rights = self.admit(head, kind.ask())?;
+        let admitted = self.admit(head, kind.ask())?;
         let explain = head.explain || kind == Kind::Explain;
         if explain {
             self.admit(head, Ask::Explain)?;
@@ -168,7 +178,8 @@ impl Door {
             .terms(
                 head.at_least.map(HeaderValue::as_bytes),
                 head.max_staleness.map(HeaderValue::as_bytes),
-                (rights, explain),
+                (admitted, explain),
+                head.asker(kind.door()),
             )
             .await?;
         let body = body::read(body, limits::BATCH_BYTES, self.shared.body_timeout).await?;
@@ -189,7 +200,7 @@ impl Door {
         body: Incoming,
         target: Target,
     ) -> Result<Reply, Box<Problem>> {
-        let rights = self.admit(
+        let admitted = self.admit(
             head,
             if target == Target::Plan {
                 Ask::Plan
@@ -202,7 +213,8 @@ impl Door {
             .terms(
                 head.at_least.map(HeaderValue::as_bytes),
                 head.max_staleness.map(HeaderValue::as_bytes),
-                (rights, false),
+                (admitted, false),
+                head.asker(decision_log::Door::Authzen),
             )
             .await?;
         let body = body::read(body, limits::BODY_BYTES, self.shared.body_timeout).await?;
@@ -220,7 +232,7 @@ impl Door {
         head: &Head<'_>,
         query: &str,
     ) -> Result<Reply, Box<Problem>> {
-        let rights = self.admit(head, Ask::Check)?;
+        let admitted = self.admit(head, Ask::Check)?;
         let query = Query::parse(query).map_err(|error| bad_request(&error))?;
         let explain = head.explain || query.explain;
         if explain {
@@ -237,7 +249,8 @@ impl Door {
                     .or(head.at_least.map(HeaderValue::as_bytes)),
                 most.as_deref()
                     .or(head.max_staleness.map(HeaderValue::as_bytes)),
-                (rights, explain),
+                (admitted, explain),
+                head.asker(decision_log::Door::Check),
             )
             .await?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,7 +264,8 @@ impl Door {
         &self,
         at_least: Option<&[u8]>,
         max_staleness: Option<&[u8]>,
-        (rights, explain): (&'r Rights, bool),
+        (admitted, explain): (Admitted<'r>, bool),
+        from: Asker<'r>,
     ) -> Result<Terms<'r>, Box<Problem>> {
         let asked = max_staleness.map(staleness).transpose()?;
         let max_staleness = match (asked, self.deny_beyond) {
@@ -270,7 +284,12 @@ impl Door {
             max_staleness,
             unreached,
             explain,
-            services: rights.services.as_deref(),
+            services: admitted.rights.services.as_deref(),
+            asker: Asker {
+                unix: self.transport == Transport::Unix,
+                caller: admitted.name,
+                ..from
+            },
         })
     }
 
@@ -353,16 +372,22 @@ impl Door {
     }
 
     /// Lets in who may ask for this.
-    fn admit(&self, head: &Head<'_>, ask: Ask) -> Result<&Rights, Box<Problem>> {
+    fn admit(&self, head: &Head<'_>, ask: Ask) -> Result<Admitted<'_>, Box<Problem>> {
         let authorization = head.authorization.map(HeaderValue::as_bytes);
         match self.shared.callers.find(authorization, head.uid) {
-            Some((_, rights)) if rights.may(ask) => Ok(rights),
+            Some((name, rights)) if rights.may(ask) => Ok(Admitted {
+                name: Some(name),
+                rights,
+            }),
             Some((name, _)) => Err(Problem::forbidden(format!(
                 "caller `{name}` may not ask for this: `{}` is not in its `may`",
                 ask.word()
             ))
             .into()),
-            None if self.anonymous.may(ask) => Ok(&self.anonymous),
+            None if self.anonymous.may(ask) => Ok(Admitted {
+                name: None,
+                rights: &self.anonymous,
+            }),
             None => Err(Problem::unauthenticated()
                 .because(
                     "ask over the Unix socket, or send a credential of the sidecar's as a bearer \

@@ -7,9 +7,12 @@ use http::uri::PathAndQuery;
 
 use crate::protocol::forward_auth::{self, Dialect};
 use crate::protocol::problem::Problem;
+use crate::sidecar::callers::Transport;
 use crate::sidecar::decide::Worker;
-use crate::sidecar::forward_auth::{Asked, answer};
+use crate::sidecar::decision_log::Asker;
+use crate::sidecar::forward_auth::answer;
 use crate::sidecar::http::door::{Door, Reply};
+use crate::sidecar::http::head::Head;
 
 impl Door {
     /// Answers a proxy. The query of its own request is not looked at: Caddy puts the client's there.
@@ -17,6 +20,7 @@ impl Door {
         &self,
         worker: &Mutex<Worker>,
         dialect: Dialect,
+        head: &Head<'_>,
         parts: &Parts,
     ) -> Result<Reply, Box<Problem>> {
         let doors = self.shared.forward_auth.as_ref();
@@ -30,21 +34,22 @@ impl Door {
             .unwrap_or_default();
         let original = forward_auth::read(dialect, &parts.method, target, &parts.headers);
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = match &original {
-            Ok(original) => doors.ask(
-                &self.shared.state,
-                &mut worker,
-                original,
-                &parts.headers,
-                self.deny_beyond,
-            ),
-            Err(error) => {
-                // Whoever configures a proxy must be able to find out; a client could fill a log.
-                tracing::debug!(%error, %dialect, "a request was refused for its form");
-                Asked::malformed()
-            }
+        if let Err(error) = &original {
+            // Whoever configures a proxy must be able to find out; a client could fill a log.
+            tracing::debug!(%error, %dialect, "a request was refused for its form");
+        }
+        let from = Asker {
+            unix: self.transport == Transport::Unix,
+            ..head.asker(dialect.into())
         };
+        let (asked, id) = doors.ask(
+            &self.shared.state,
+            &mut worker,
+            (original.as_ref().ok(), from),
+            &parts.headers,
+            self.deny_beyond,
+        );
         worker.counts.count_door(dialect, asked.outcome());
-        Ok(answer(dialect, &asked))
+        Ok(answer(dialect, &asked, id))
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::domain::FreshnessToken;
 use crate::protocol::problem::Problem;
 use crate::runtime::config::parse_duration;
+use crate::sidecar::decision_log::{Asker, Door};
 
 /// The longest request id that is echoed.
 const REQUEST_ID_MAX: usize = 256;
@@ -47,6 +48,16 @@ impl<'h> Head<'h> {
             }
         }
         head
+    }
+
+    /// Who asks at a door, as far as the head tells.
+    pub(super) fn asker(&self, door: Door) -> Asker<'h> {
+        Asker {
+            door,
+            uid: self.uid,
+            request_id: self.request_id.and_then(|id| id.to_str().ok()),
+            ..Asker::default()
+        }
     }
 
     /// Whether the body says that it is JSON, with or without parameters.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
 use crate::protocol::forward_auth::Dialect;
 use crate::sidecar::counts::Counts;
+use crate::sidecar::decision_log::LogCounts;
 use crate::sidecar::forward_auth::DoorOutcome;
 use crate::sidecar::http::door::Shared;
 use crate::sidecar::recent::Decided;
@@ -71,6 +73,9 @@ impl Shared {
         tokens(&mut text, &counts);
         proofs(&mut text, &counts);
         doors(&mut text, &counts);
+        if let Some(counts) = &self.log_counts {
+            decision_log(&mut text, counts);
+        }
         for (name, kind, help, value) in [
             (
                 "doorward_sidecar_cached_tokens",
@@ -233,6 +238,35 @@ fn proofs(text: &mut String, counts: &Counts) {
     );
     for (shown, count) in Shown::ALL.iter().zip(counts.proofs) {
         let _ = writeln!(text, "{name}{{outcome=\"{}\"}} {count}", shown.code());
+    }
+}
+
+fn decision_log(text: &mut String, counts: &LogCounts) {
+    let name = "doorward_sidecar_decision_log_records_total";
+    let help = "Records of decisions, by what became of them.";
+    family(text, name, "counter", help);
+    for (outcome, count) in [
+        ("written", &counts.written),
+        ("dropped", &counts.dropped),
+        ("lost", &counts.lost),
+    ] {
+        let count = count.load(Ordering::Relaxed);
+        let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
+    }
+    for (name, help, count) in [
+        (
+            "doorward_sidecar_decision_log_failures_total",
+            "Writes and syncs of the decision log that failed.",
+            &counts.failures,
+        ),
+        (
+            "doorward_sidecar_decision_log_torn_total",
+            "Torn last lines of the decision log that were cut off.",
+            &counts.torn,
+        ),
+    ] {
+        family(text, name, "counter", help);
+        let _ = writeln!(text, "{name} {}", count.load(Ordering::Relaxed));
     }
 }
 

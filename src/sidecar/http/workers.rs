@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -133,6 +133,8 @@ async fn work(
     drain.begin();
     open.close();
     open.wait().await;
+    // Nothing is decided here any more: the decision log is written to its end.
+    worker.lock().unwrap_or_else(PoisonError::into_inner).log = None;
 }
 
 /// The end of a thread's connections. The flag is set before anybody is woken, so whoever is woken

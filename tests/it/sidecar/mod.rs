@@ -6,6 +6,7 @@ mod batches;
 mod cache;
 mod callers;
 mod changes;
+mod decision_log;
 mod documented;
 pub mod door_world;
 mod doors;

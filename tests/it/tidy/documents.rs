@@ -79,7 +79,11 @@ fn every_setting_is_documented() {
     let text = read("docs/operations.md");
     let mut missing = Vec::new();
     let mut found = 0;
-    for path in ["src/authority/config.rs", "src/sidecar/config.rs"] {
+    for path in [
+        "src/authority/config.rs",
+        "src/sidecar/config.rs",
+        "src/sidecar/decision_log/config.rs",
+    ] {
         let source = read(path);
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
         for getter in [
