@@ -69,10 +69,9 @@ browser_tests() {
     fi
     export CHROMIUM
     note "pages in Chromium; pictures in target/screenshots"
-    cargo build --locked --bin doorward --example page_gallery >&2
-    (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs consent.test.mjs >&2)
+    cargo build --locked --bin doorward --bin doorward-sidecar --example page_gallery >&2
+    (cd tests/browser && node --test --test-concurrency=1 gallery.test.mjs flow.test.mjs consent.test.mjs gate.test.mjs >&2)
 }
-[ $# -gt 0 ] || browser_tests
 
 # unpack_debian DIRECTORY PACKAGE...: unpacks, does not install: nothing of the machine's own servers is touched, and no
 # right is needed but for lists of packages that are old or missing.
@@ -97,5 +96,8 @@ unpack_debian() {
 # Programs that others wrote.
 . tests/interop/setup.sh
 . tests/proxies/setup.sh
+
+# With nginx, if it is there by now.
+[ $# -gt 0 ] || browser_tests
 
 exec cargo test --locked "$@"

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod feed;
 pub mod forward_auth;
 pub mod forwarded;
+pub mod gate;
 pub mod host;
 pub mod invitations;
 pub mod jose;

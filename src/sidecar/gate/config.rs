@@ -14,24 +14,20 @@
 //! ca_file = "/etc/doorward/ca.pem"        # trusted there instead of the public roots
 //! ```
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use http::Uri;
 
 use super::origin::{Origin, is_local};
 use crate::domain::{ClientIdentifier, GATE_SESSION_MAX, Scopes, Secret};
-use crate::protocol::forward_auth::CanonicalPath;
+use crate::protocol::gate::GatePath;
 use crate::runtime::config::Reader;
 
 /// How long a cookie stands for its token where nothing is said.
 const LIFETIME: Duration = Duration::from_hours(1);
 /// Shorter ones would have people sent around all the time.
 const LIFETIME_MIN: Duration = Duration::from_mins(1);
-/// The longest reserved path.
-const PATH_MAX: usize = 64;
 
 /// A gate's settings.
 #[derive(Debug, Clone)]
@@ -58,61 +54,6 @@ pub struct GateConfig {
     pub authority: Option<String>,
     /// Certificates (PEM) to trust there instead of the public roots.
     pub ca_file: Option<PathBuf>,
-}
-
-/// A path that belongs to the gate: `/`, segments, `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatePath(Box<str>);
-
-impl GatePath {
-    /// With both its slashes.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a path is this one or below it.
-    pub fn covers(&self, path: &CanonicalPath<'_>) -> bool {
-        let (path, own) = (path.as_str(), self.0.trim_end_matches('/'));
-        path.strip_prefix(own)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-impl Default for GatePath {
-    fn default() -> Self {
-        Self("/.doorward/".into())
-    }
-}
-
-impl FromStr for GatePath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
-        let own = ["/access/", "/forward-auth/", "/v1/", "/.well-known/"];
-        if text.len() <= PATH_MAX
-            && text.len() > 2
-            && text.ends_with('/')
-            && plain
-            && CanonicalPath::parse(text).is_ok()
-            && !own.iter().any(|own| text.starts_with(own))
-        {
-            Ok(Self(text.into()))
-        } else {
-            Err(format!(
-                "`{text}` cannot be reserved: segments of letters, digits and `-._~` between two \
-                 slashes are wanted, and none of the sidecar's own paths"
-            ))
-        }
-    }
-}
-
-impl fmt::Display for GatePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Reads all gates. `has_tokens` says whether `[tokens]` is there.
@@ -215,49 +156,4 @@ pub(super) fn base_url_mistake(url: &str) -> Option<String> {
     (!right || url.contains(['#', '@'])).then(|| {
         format!("`{url}` is no base URL: `https` is wanted (`http` for this machine only)")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reserved_path_covers_what_is_below_it_and_nothing_beside_it() {
-        let path = GatePath::default();
-        for (of, covered) in [
-            ("/.doorward", true),
-            ("/.doorward/", true),
-            ("/.doorward/login?x=1", true),
-            ("/.doorward/a/b", true),
-            ("/.doorwards", false),
-            ("/x/.doorward/login", false),
-            ("/", false),
-        ] {
-            let canonical = CanonicalPath::parse(of).unwrap();
-            assert_eq!(path.covers(&canonical), covered, "{of}");
-        }
-    }
-
-    #[test]
-    fn a_path_of_the_sidecars_own_or_one_that_two_programs_read_differently_is_not_reserved() {
-        for text in ["/.doorward/", "/auth/gate/", "/~gate/"] {
-            assert!(text.parse::<GatePath>().is_ok(), "{text}");
-        }
-        for text in [
-            "",
-            "/",
-            "//",
-            "gate/",
-            "/gate",
-            "/a//b/",
-            "/a/../",
-            "/v1/",
-            "/access/x/",
-            "/forward-auth/nginx/",
-            "/ga te/",
-            "/g%61te/",
-        ] {
-            assert!(text.parse::<GatePath>().is_err(), "{text}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::config::{GateConfig, GatePath, base_url_mistake};
+use super::config::{GateConfig, base_url_mistake};
 use super::cookie::{COOKIE_MAX, SESSION};
 use super::origin::Origin;
 use crate::crypto::digest::sha256;
@@ -19,6 +19,7 @@ use crate::crypto::seal::{KeyRing, Place, SealError};
 use crate::domain::{ClientIdentifier, Secret};
 use crate::protocol::cookies::{self, Cookie};
 use crate::protocol::forward_auth::{CanonicalPath, canonical_host};
+use crate::protocol::gate::GatePath;
 use crate::protocol::jose::AccessTokenClaims;
 use crate::replication::client::{ClientError, FormClient};
 use crate::runtime::Entropy;

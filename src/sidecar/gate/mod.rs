@@ -24,8 +24,8 @@ mod pages;
 mod sign_out;
 mod transaction;
 
+pub use config::GateConfig;
 pub(super) use config::read;
-pub use config::{GateConfig, GatePath};
 pub(super) use endpoint::{Context, answer};
 pub use gates::GateError;
 pub(super) use gates::{Gates, Site, session_cookie};

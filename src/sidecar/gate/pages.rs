@@ -1,8 +1,6 @@
 //! The gate's pages: what happened, and the way on. Plain HTML in the style of the authority's,
 //! without a script.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -15,8 +13,11 @@ use super::endpoint::Reply;
 use super::gates::Site;
 use super::origin::Origin;
 
-/// The stylesheet of all pages of this house.
-const STYLE: &str = include_str!("../../../templates/doorward.css");
+/// The stylesheet of all pages of this house, and the colour of buttons that the authority adds to it.
+const STYLE: &str = concat!(
+    include_str!("../../../templates/doorward.css"),
+    ":root{--accent:#2b59c3;--on-accent:#fff}\n"
+);
 
 /// What a page tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,25 +116,17 @@ pub(super) fn page(site: &Site, status: StatusCode, page: Page, return_to: Optio
         site.login_url(target)
     };
     let style = escaped(&site.url("style.css"));
-    let mut actions = String::new();
-    if page.has_sign_out_button() {
+    let href = escaped(&href);
+    let actions = if page.has_sign_out_button() {
         let action = escaped(&site.url("sign-out"));
-        let _ = writeln!(
-            actions,
-            "<form method=\"post\" action=\"{action}\"><button class=\"button primary\">Sign \
-             out</button></form>"
-        );
-    }
-    let class = if page.has_sign_out_button() {
-        "button"
+        format!(
+            "<form method=\"post\" action=\"{action}\">\n<div class=\"buttons\">\n<button \
+             class=\"primary\">Sign out</button>\n<a class=\"button\" \
+             href=\"{href}\">{link}</a>\n</div>\n</form>"
+        )
     } else {
-        "button primary"
+        format!("<p><a class=\"button primary\" href=\"{href}\">{link}</a></p>")
     };
-    let _ = write!(
-        actions,
-        "<p><a class=\"{class}\" href=\"{}\">{link}</a></p>",
-        escaped(&href)
-    );
     let host = escaped(site.origin().host());
     let body = format!(
         "<!doctype html>\n<html lang=\"en\" dir=\"ltr\">\n<head>\n<meta charset=\"utf-8\">\n\

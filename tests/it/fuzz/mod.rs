@@ -121,4 +121,5 @@ tests! {
     sealed_values
     forward_auth
     evaluations
+    gates
 }

@@ -6,6 +6,7 @@ pub mod clients;
 pub mod cookies;
 pub mod documents;
 pub mod forms;
+pub mod gates;
 pub mod proxies;
 pub mod redirects;
 pub mod sealed;
@@ -45,6 +46,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sealed_values", sealed::sealed_values),
     ("forward_auth", proxies::forward_auth),
     ("evaluations", checks::evaluations),
+    ("gates", gates::gates),
 ];
 
 /// A verdict of what can be printed; it must not hold what was sent.
