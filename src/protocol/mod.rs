@@ -4,6 +4,7 @@ pub mod authzen;
 pub mod clients;
 pub mod cookies;
 pub mod credentials;
+pub mod ext_authz;
 pub mod feed;
 pub mod forward_auth;
 pub mod forwarded;

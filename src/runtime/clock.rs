@@ -44,6 +44,8 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     now: AtomicI64,
     boot: AtomicI64,
+    /// By how much a look at the clock since boot moves it on.
+    lag: AtomicI64,
 }
 
 impl ManualClock {
@@ -52,6 +54,7 @@ impl ManualClock {
         Self {
             now: AtomicI64::new(now.unix_micros()),
             boot: AtomicI64::new(3_600_000_000),
+            lag: AtomicI64::new(0),
         }
     }
 
@@ -60,6 +63,13 @@ impl ManualClock {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.now.fetch_add(micros, Ordering::SeqCst);
         self.boot.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// From now on each look at the clock since boot moves it on, as if what is done between two
+    /// looks took so long.
+    pub fn lag(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.lag.store(micros, Ordering::SeqCst);
     }
 
     /// Sets the wall clock back, as an operator can.
@@ -75,6 +85,8 @@ impl Clock for ManualClock {
     }
 
     fn since_boot(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.boot.load(Ordering::SeqCst)).unwrap_or(0))
+        let lag = self.lag.load(Ordering::SeqCst);
+        let boot = self.boot.fetch_add(lag, Ordering::SeqCst);
+        Duration::from_micros(u64::try_from(boot).unwrap_or(0))
     }
 }

@@ -237,6 +237,7 @@ fn forward_auth(
     Ok(Some(ForwardAuth {
         routes,
         tokens: config.tokens.clone(),
+        deadline: config.door_deadline,
         gates: Gates::open(&config.gates, config.tokens.as_ref(), entropy)?,
     }))
 }
@@ -301,6 +302,7 @@ fn door(shared: &Arc<Shared>, listener: &Listener, bound: &Bound) -> Result<Door
     Ok(Door {
         shared: Arc::clone(shared),
         transport,
+        protocol: listener.protocol,
         anonymous,
         hosts: listener.hosts.clone(),
         deny_beyond: listener.deny_beyond,

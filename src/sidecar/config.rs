@@ -7,6 +7,7 @@
 //! routes = "/etc/doorward/routes.toml"    # what proxies ask about: see `sidecar::routes`
 //! credential_file = "/etc/doorward/sidecar.secret"
 //! workers = 2                             # runtime threads; default: one per core
+//! door_deadline = "250ms"                 # proxies wait no longer for a decision
 //!
 //! [log]
 //! format = "text"                         # or "json"
@@ -20,6 +21,10 @@
 //! remote = false                          # needed to bind TCP beyond loopback
 //! forward_auth = true                     # answer proxies; beyond loopback only where it is said
 //! anonymous = ["check"]                   # what those may ask who are no known caller
+//!
+//! [listen.envoy]
+//! address = "127.0.0.1:7182"
+//! protocol = "envoy-grpc"                 # `ext_authz` over gRPC, and nothing else
 //!
 //! [tokens]                                # whose access tokens open the doors of proxies
 //! issuer = "https://auth.example.com"
@@ -111,8 +116,20 @@ pub struct Config {
     pub at_least_wait: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long a door may take to decide: what takes longer is denied.
+    pub door_deadline: Duration,
     /// The most connections at once on each listener.
     pub max_connections: usize,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, with every endpoint.
+    #[default]
+    Http,
+    /// Envoy's `ext_authz` over gRPC, and nothing else.
+    EnvoyGrpc,
 }
 
 /// One listener.
@@ -120,6 +137,8 @@ pub struct Config {
 pub struct Listener {
     /// Where.
     pub address: Address,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Further names accepted in `Host`.
     pub hosts: Vec<String>,
     /// Deny when staler than this, or when staleness is unknown.
@@ -140,6 +159,7 @@ impl Listener {
     pub const fn at(address: Address) -> Self {
         Self {
             address,
+            protocol: Protocol::Http,
             hosts: Vec::new(),
             deny_beyond: None,
             metrics: false,
@@ -249,6 +269,7 @@ impl Config {
             mapping: Mapping::default(),
             at_least_wait: Duration::from_millis(500),
             body_timeout: Duration::from_secs(10),
+            door_deadline: Duration::from_millis(250),
             max_connections: 10_000,
         }
     }
@@ -300,6 +321,7 @@ impl Config {
         config.workers = reader.or("workers", config.workers).clamp(1, 256);
         config.at_least_wait = reader.duration("at_least_wait", config.at_least_wait);
         config.body_timeout = reader.duration("body_timeout", config.body_timeout);
+        config.door_deadline = reader.duration("door_deadline", config.door_deadline);
         config.max_connections = reader.or("max_connections", config.max_connections).max(1);
         config.cache = reader.section("cache", |cache| {
             let default = CacheSizes::default();
@@ -426,6 +448,13 @@ fn listener(value: &Value) -> Result<Listener, String> {
                 let text = value.as_str().ok_or_else(|| wrong("an address"))?;
                 address = Some(text.parse()?);
             }
+            "protocol" => {
+                listener.protocol = match value.as_str() {
+                    Some("http") => Protocol::Http,
+                    Some("envoy-grpc") => Protocol::EnvoyGrpc,
+                    _ => return Err(wrong("`http` or `envoy-grpc`")),
+                };
+            }
             "hosts" => {
                 listener.hosts = value
                     .as_array()
@@ -487,13 +516,14 @@ mod tests {
 
     #[test]
     fn every_setting_of_the_documented_example_is_read() {
-        let config = read(
+        let mut config = read(
             r#"
             data = "/d"
             public_url = "https://pdp.internal/"
             policies = "/p"
             routes = "/r.toml"
             workers = 2
+            door_deadline = "100ms"
             [listen.local]
             address = "127.0.0.1:0"
             hosts = ["PDP.internal"]
@@ -502,6 +532,9 @@ mod tests {
             remote = false
             forward_auth = true
             anonymous = []
+            [listen.envoy]
+            address = "unix:/run/envoy.sock"
+            protocol = "envoy-grpc"
             [tokens]
             issuer = "https://auth.example.com"
             audiences = ["https://app.example.com"]
@@ -522,6 +555,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.public_url.as_deref(), Some("https://pdp.internal"));
+        // Sections come in the order of their names.
+        let envoy = config.listeners.remove(0);
+        assert_eq!(envoy.protocol, Protocol::EnvoyGrpc);
+        assert_eq!(config.listeners[0].protocol, Protocol::Http);
+        assert_eq!(config.door_deadline, Duration::from_millis(100));
         assert_eq!(config.listeners[0].hosts, ["pdp.internal"]);
         assert_eq!(
             config.listeners[0].deny_beyond,
@@ -555,6 +593,7 @@ mod tests {
             ("public_url = \"pdp.internal\"", "public_url"),
             ("[listen.x]\naddress = \"nowhere\"", "listen.x"),
             ("[listen.x]\nport = 1", "port"),
+            ("[listen.x]\nprotocol = \"grpc\"", "protocol"),
             (
                 "[listen.x]\naddress = \"unix:/s\"\nanonymous = [\"all\"]",
                 "`all` cannot be asked for",

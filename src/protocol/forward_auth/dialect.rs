@@ -17,6 +17,8 @@ pub enum Dialect {
     /// Envoy's `ext_authz` over HTTP: the method, `Host` and, behind the prefix, the path are those
     /// of the original request.
     Envoy,
+    /// Envoy's `ext_authz` over gRPC: the same, told in a message.
+    EnvoyGrpc,
     /// Other programs: `Doorward-Method`, `Doorward-Host`, `Doorward-Uri`.
     Plain,
 }
@@ -49,7 +51,18 @@ const DOORWARD: Family = Family {
 
 impl Dialect {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Nginx,
+        Self::Traefik,
+        Self::Caddy,
+        Self::Haproxy,
+        Self::Envoy,
+        Self::EnvoyGrpc,
+        Self::Plain,
+    ];
+
+    /// Those that ask over HTTP, at a path of their own.
+    pub const HTTP: [Self; 6] = [
         Self::Nginx,
         Self::Traefik,
         Self::Caddy,
@@ -66,6 +79,7 @@ impl Dialect {
             Self::Caddy => "caddy",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
+            Self::EnvoyGrpc => "envoy-grpc",
             Self::Plain => "plain",
         }
     }
@@ -75,7 +89,7 @@ impl Dialect {
     pub fn of_path(rest: &str) -> Option<(Self, &str)> {
         let end = rest.find('/').unwrap_or(rest.len());
         let (name, after) = rest.split_at_checked(end)?;
-        let dialect = Self::ALL.into_iter().find(|one| one.name() == name)?;
+        let dialect = Self::HTTP.into_iter().find(|one| one.name() == name)?;
         (after.is_empty() || dialect == Self::Envoy).then_some((dialect, after))
     }
 
@@ -84,7 +98,7 @@ impl Dialect {
         match self {
             Self::Nginx => Some(ORIGINAL),
             Self::Traefik | Self::Caddy | Self::Haproxy => Some(FORWARDED),
-            Self::Envoy => None,
+            Self::Envoy | Self::EnvoyGrpc => None,
             Self::Plain => Some(DOORWARD),
         }
     }
@@ -122,13 +136,23 @@ mod tests {
     fn a_path_names_one_dialect_and_only_envoy_appends_to_it() {
         for (place, dialect) in Dialect::ALL.into_iter().enumerate() {
             assert_eq!(place, dialect as usize);
+        }
+        for dialect in Dialect::HTTP {
             assert_eq!(Dialect::of_path(dialect.name()), Some((dialect, "")));
         }
         assert_eq!(
             Dialect::of_path("envoy/a/b"),
             Some((Dialect::Envoy, "/a/b"))
         );
-        for wrong in ["", "nginx/", "nginx/a", "NGINX", "nginxx", "envoyx/a"] {
+        for wrong in [
+            "",
+            "envoy-grpc",
+            "nginx/",
+            "nginx/a",
+            "NGINX",
+            "nginxx",
+            "envoyx/a",
+        ] {
             assert_eq!(Dialect::of_path(wrong), None, "{wrong}");
         }
     }

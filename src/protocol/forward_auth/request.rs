@@ -72,8 +72,6 @@ pub struct Original<'a> {
     pub target: &'a str,
     /// Its path.
     pub path: CanonicalPath<'a>,
-    /// Its path as it was sent: without a query, not decoded.
-    pub sent_path: &'a str,
     /// Its `Authorization`, if there is one.
     pub authorization: Option<&'a HeaderValue>,
     /// Its `DPoP`: the proof that its sender has the key of a token (RFC 9449 §4.1).
@@ -96,8 +94,8 @@ struct Found<'a> {
 }
 
 /// Reads the original request out of what a proxy sent. `method` and `target` (path and query) are
-/// those of the proxy's own request, and mean something to Envoy's dialect only: `target` is then
-/// what stands behind the prefix.
+/// those of the proxy's own request, and mean something to Envoy's dialects only: `target` is then
+/// what stands behind the prefix, or what the message tells.
 ///
 /// # Errors
 ///
@@ -134,7 +132,6 @@ pub fn read<'a>(
         host: canonical_host(host)?,
         target: uri,
         path: CanonicalPath::parse(uri)?,
-        sent_path: uri.split_once('?').map_or(uri, |(path, _)| path),
         authorization: found.authorization,
         proof: found.proof,
         preflight,

@@ -44,7 +44,7 @@ fn own(dialect: Dialect) -> Vec<(&'static str, &'static str)> {
     match dialect {
         Dialect::Nginx => NGINX.to_vec(),
         Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy => FORWARDED.to_vec(),
-        Dialect::Envoy => vec![("host", "app.example")],
+        Dialect::Envoy | Dialect::EnvoyGrpc => vec![("host", "app.example")],
         Dialect::Plain => PLAIN.to_vec(),
     }
 }
@@ -52,7 +52,7 @@ fn own(dialect: Dialect) -> Vec<(&'static str, &'static str)> {
 #[test]
 fn each_dialect_reads_its_own_headers() {
     for dialect in Dialect::ALL {
-        let method = if dialect == Dialect::Envoy {
+        let method = if matches!(dialect, Dialect::Envoy | Dialect::EnvoyGrpc) {
             "PUT"
         } else {
             "POST"

@@ -47,6 +47,9 @@ pub enum Door {
     /// Another proxy.
     #[n(9)]
     Plain,
+    /// Envoy, over gRPC.
+    #[n(10)]
+    EnvoyGrpc,
 }
 
 impl Door {
@@ -63,6 +66,7 @@ impl Door {
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::Plain => "plain",
+            Self::EnvoyGrpc => "envoy-grpc",
         }
     }
 }
@@ -75,6 +79,7 @@ impl From<Dialect> for Door {
             Dialect::Caddy => Self::Caddy,
             Dialect::Haproxy => Self::Haproxy,
             Dialect::Envoy => Self::Envoy,
+            Dialect::EnvoyGrpc => Self::EnvoyGrpc,
             Dialect::Plain => Self::Plain,
         }
     }

@@ -35,7 +35,7 @@ pub(in crate::sidecar) fn answer(
         DoorOutcome::Login => dialect.login_status(),
         DoorOutcome::Malformed => dialect.malformed_status(),
         DoorOutcome::Unmatched | DoorOutcome::Denied => 403,
-        DoorOutcome::Unsure => 503,
+        DoorOutcome::Unsure | DoorOutcome::Late => 503,
     })
     .unwrap_or(StatusCode::FORBIDDEN);
     let headers = reply.headers_mut();
@@ -54,6 +54,7 @@ pub(in crate::sidecar) fn answer(
     match asked.outcome {
         DoorOutcome::Allowed => identify(asked, headers),
         DoorOutcome::Login => {
+            // For people, who have no keys.
             if dialect.login_status() == 401 {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
@@ -62,7 +63,7 @@ pub(in crate::sidecar) fn answer(
                 headers.insert(LOCATION, location);
             }
         }
-        DoorOutcome::Unsure => {
+        DoorOutcome::Unsure | DoorOutcome::Late => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}

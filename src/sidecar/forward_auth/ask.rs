@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use super::credentials::{Presented, Scheme};
+use super::credentials::{Credential, Scheme};
 use super::outcome::DoorOutcome;
 use super::record::note;
 use crate::domain::{DecisionId, Freshness, OrganizationId, Revision};
-use crate::protocol::cookies::Cookie;
 use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_navigation, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
 use crate::sidecar::decision_log::Asker;
-use crate::sidecar::gate::{Gates, Site, session_cookie};
-use crate::sidecar::refusal::Refusal;
+use crate::sidecar::gate::Gates;
 use crate::sidecar::routes::{Access, Found, OrganizationSource, Route, RouteTable, Wanted};
-use crate::sidecar::tokens::{self, Possession, Rules, TokenCheck, Unproved, Verified, verify};
+use crate::sidecar::tokens::{self, Possession, Rules, TokenCheck, Unproved, Verified};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
 
@@ -39,6 +37,8 @@ pub(in crate::sidecar) struct ForwardAuth {
     pub(in crate::sidecar) routes: RouteTable,
     /// Whose tokens count. Without, only public routes let anybody through.
     pub(in crate::sidecar) tokens: Option<Rules>,
+    /// How long a decision may take. Proxies wait no longer, and ask again: what comes later is denied.
+    pub(in crate::sidecar) deadline: Duration,
     /// Where people can log in.
     pub(in crate::sidecar) gates: Gates,
 }
@@ -106,12 +106,14 @@ struct Asking<'a> {
     original: &'a Original<'a>,
     headers: &'a HeaderMap,
     route: &'a Route,
+    /// The deadline, counted from boot.
+    until: Duration,
     subdomain: Option<&'a str>,
     deny_beyond: Duration,
 }
 
 impl ForwardAuth {
-    /// Says what becomes of a request, and under which id the decision log has it. One that cannot
+    /// Says what becomes of a request, within the deadline, and under which id the decision log has it. One that cannot
     /// be read in one way is `None`. `deny_beyond` is the listener's.
     pub(in crate::sidecar) fn ask(
         &self,
@@ -124,12 +126,18 @@ impl ForwardAuth {
         worker.begin();
         worker.held = None;
         let mut route = None;
-        let asked = match original {
+        let until = state.clock().since_boot().saturating_add(self.deadline);
+        let mut asked = match original {
             Some(original) => {
-                self.judge(state, worker, original, headers, (deny_beyond, &mut route))
+                let bounds = (deny_beyond, until);
+                self.judge(state, worker, (original, headers), bounds, &mut route)
             }
             None => Asked::malformed(),
         };
+        if state.clock().since_boot() > until {
+            // Whatever it was: nobody waits for it any more, and the facts it rests on are old.
+            asked = Asked::plain(DoorOutcome::Late, "deadline");
+        }
         let id = note(state, worker, &asked, route, original, from);
         worker.finish();
         (asked, id)
@@ -139,9 +147,9 @@ impl ForwardAuth {
         &'s self,
         state: &State,
         worker: &mut Worker,
-        original: &Original<'_>,
-        headers: &HeaderMap,
-        (deny_beyond, decided_by): (Option<Duration>, &mut Option<&'s Route>),
+        (original, headers): (&Original<'_>, &HeaderMap),
+        (deny_beyond, until): (Option<Duration>, Duration),
+        decided_by: &mut Option<&'s Route>,
     ) -> Asked {
         let site = self.gates.site(&original.host);
         // The proxy hands it to the gate itself; the app behind must never see a code.
@@ -167,6 +175,7 @@ impl ForwardAuth {
             original,
             headers,
             route,
+            until,
             subdomain,
             deny_beyond: match (route.deny_beyond, deny_beyond) {
                 (Some(one), Some(other)) => one.min(other),
@@ -178,14 +187,11 @@ impl ForwardAuth {
             (Ok(None), _) => Asked::plain(DoorOutcome::Anonymous, "anonymous"),
             (Ok(_), None) => Asked::plain(DoorOutcome::BadToken, "invalid_token"),
             (Ok(Some(credential)), Some(rules)) => {
-                let asked = asking.admit(worker, rules, &credential);
-                match credential {
-                    Credential::Token(presented) if asked.reason != BOUND_TOKEN => Asked {
-                        scheme: presented.scheme,
-                        ..asked
-                    },
-                    Credential::Token(_) | Credential::Cookie(..) => asked,
+                let mut asked = asking.admit(worker, rules, &credential);
+                if asked.reason != BOUND_TOKEN {
+                    asked.scheme = credential.scheme();
                 }
+                asked
             }
         };
         match site {
@@ -195,48 +201,6 @@ impl ForwardAuth {
                 ..Asked::plain(DoorOutcome::Login, asked.reason)
             },
             _ => asked,
-        }
-    }
-}
-
-/// By what a request says who asks.
-enum Credential<'a> {
-    /// `Authorization`.
-    Token(Presented<'a>),
-    /// The cookie of a gate.
-    Cookie(&'a Site, &'a str),
-}
-
-impl<'a> Credential<'a> {
-    /// The one credential of a request. Two of them, of whatever kind, are none: which of them counts
-    /// would be the sender's to choose.
-    fn read(
-        original: &Original<'a>,
-        headers: &'a HeaderMap,
-        site: Option<&'a Site>,
-    ) -> Result<Option<Self>, Asked> {
-        let cookie = site.map_or(Cookie::Absent, |_| session_cookie(headers));
-        match (original.authorization, cookie, site) {
-            (None, Cookie::Absent, _) | (None, Cookie::One(_), None) => Ok(None),
-            (Some(authorization), Cookie::Absent, _) => {
-                Presented::read(authorization).map(|token| Some(Self::Token(token)))
-            }
-            (None, Cookie::One(value), Some(site)) => Ok(Some(Self::Cookie(site, value))),
-            (Some(_), Cookie::One(_), _) | (_, Cookie::Unclear, _) => {
-                Err(Asked::plain(DoorOutcome::Malformed, "credentials"))
-            }
-        }
-    }
-
-    fn verify(
-        &self,
-        state: &State,
-        worker: &mut Worker,
-        rules: &Rules,
-    ) -> Result<Arc<Verified>, Refusal> {
-        match self {
-            Self::Token(presented) => verify(state, worker, rules, presented.token),
-            Self::Cookie(site, value) => site.verify(state, worker, rules, value),
         }
     }
 }
@@ -303,17 +267,11 @@ impl Asking<'_> {
         credential: &Credential<'_>,
         jkt: Option<&str>,
     ) -> Result<(), Asked> {
-        let proved = match credential {
-            Credential::Token(presented) if presented.scheme == Scheme::Dpop => {
-                Some(presented.token)
-            }
-            Credential::Token(_) | Credential::Cookie(..) => None,
-        };
-        let (token, jkt) = match (proved, jkt) {
-            (None, None) => return Ok(()),
-            (None, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
-            (Some(_), None) => return Err(Asked::unproved("unbound_token")),
-            (Some(token), Some(jkt)) => (token, jkt),
+        let jkt = match (credential.scheme(), jkt) {
+            (Scheme::Bearer, None) => return Ok(()),
+            (Scheme::Bearer, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
+            (Scheme::Dpop, None) => return Err(Asked::unproved("unbound_token")),
+            (Scheme::Dpop, Some(jkt)) => jkt,
         };
         let Some(origin) = &self.route.origin else {
             return Err(Asked::plain(DoorOutcome::Denied, "no_origin"));
@@ -322,8 +280,8 @@ impl Asking<'_> {
         let possession = Possession {
             proof: proof.ok_or_else(|| Asked::unproved(INVALID_PROOF))?,
             method: self.original.method,
-            url: &origin.url(&self.original.host, self.original.sent_path),
-            token,
+            url: &origin.url(&self.original.host, self.original.target),
+            token: credential.text(),
             jkt,
         };
         possession.prove(self.state, worker).map_err(|unproved| {
@@ -376,7 +334,8 @@ impl Asking<'_> {
             let decided = tokens::decide(self.state, &view, worker, token, &check);
             let outcome = decided.unwrap_or(Outcome::deny(Why::BadItem));
             left -= 1;
-            if worker.overtaken && left > 0 && self.state.overtakes(&view) {
+            let in_time = self.state.clock().since_boot() <= self.until;
+            if worker.overtaken && left > 0 && in_time && self.state.overtakes(&view) {
                 continue;
             }
             worker.counts.count(outcome);

@@ -20,11 +20,13 @@ pub enum DoorOutcome {
     Denied,
     /// The sidecar cannot tell: no copy, or facts that are too old.
     Unsure,
+    /// The decision took longer than a proxy waits.
+    Late,
 }
 
 impl DoorOutcome {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Allowed,
         Self::Anonymous,
         Self::Login,
@@ -33,6 +35,7 @@ impl DoorOutcome {
         Self::Unmatched,
         Self::Denied,
         Self::Unsure,
+        Self::Late,
     ];
 
     /// The word for metrics.
@@ -46,6 +49,7 @@ impl DoorOutcome {
             Self::Unmatched => "unmatched",
             Self::Denied => "denied",
             Self::Unsure => "unsure",
+            Self::Late => "late",
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::protocol::forward_auth::Dialect;
 use crate::protocol::problem::{PROBLEM_JSON, Problem};
 use crate::runtime::limits;
 use crate::sidecar::callers::{Admitted, Ask, Callers, Rights, Transport};
+use crate::sidecar::config::Protocol;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::decision_log::{self, Asker, LogCounts};
 use crate::sidecar::forward_auth::{ForwardAuth, headers_document};
@@ -60,6 +61,7 @@ impl fmt::Debug for Shared {
 pub(in crate::sidecar) struct Door {
     pub(in crate::sidecar) shared: Arc<Shared>,
     pub(in crate::sidecar) transport: Transport,
+    pub(in crate::sidecar) protocol: Protocol,
     /// What those may ask who are no known caller.
     pub(in crate::sidecar) anonymous: Rights,
     pub(in crate::sidecar) hosts: Vec<String>,

@@ -1,11 +1,13 @@
 //! A proxy's question on its way in and out.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use http::HeaderMap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use crate::protocol::forward_auth::{self, Dialect};
+use crate::protocol::forward_auth::{self, Dialect, Original};
 use crate::protocol::problem::Problem;
 use crate::sidecar::callers::Transport;
 use crate::sidecar::decide::Worker;
@@ -23,18 +25,29 @@ impl Door {
         head: &Head<'_>,
         parts: &Parts,
     ) -> Result<Reply, Box<Problem>> {
-        let doors = self.shared.forward_auth.as_ref();
-        let Some(doors) = doors.filter(|_| self.forward_auth) else {
-            return Err(Problem::not_found("proxies are not answered here").into());
-        };
         let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
         let target = target
             .strip_prefix("/forward-auth/")
             .and_then(|rest| rest.strip_prefix(dialect.name()))
             .unwrap_or_default();
         let original = forward_auth::read(dialect, &parts.method, target, &parts.headers);
+        self.asked(worker, (dialect, head), &original, &parts.headers)
+            .ok_or_else(|| Problem::not_found("proxies are not answered here").into())
+    }
+
+    /// What a proxy is answered about a request, which could perhaps not be read; `None` where proxies
+    /// are not.
+    pub(super) fn asked(
+        &self,
+        worker: &Mutex<Worker>,
+        (dialect, head): (Dialect, &Head<'_>),
+        original: &Result<Original<'_>, impl fmt::Display>,
+        headers: &HeaderMap,
+    ) -> Option<Reply> {
+        let doors = self.shared.forward_auth.as_ref();
+        let doors = doors.filter(|_| self.forward_auth)?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = &original {
+        if let Err(error) = original {
             // Whoever configures a proxy must be able to find out; a client could fill a log.
             tracing::debug!(%error, %dialect, "a request was refused for its form");
         }
@@ -46,10 +59,10 @@ impl Door {
             &self.shared.state,
             &mut worker,
             (original.as_ref().ok(), from),
-            &parts.headers,
+            headers,
             self.deny_beyond,
         );
         worker.counts.count_door(dialect, asked.outcome());
-        Ok(answer(dialect, &asked, id))
+        Some(answer(dialect, &asked, id))
     }
 }

@@ -18,6 +18,8 @@
 //! Over TCP the `Host` must be a loopback name or a configured one, so that no web page can reach a
 //! sidecar through a name of its own. Envoy sends the original request's, which the routes judge.
 //!
+//! A listener with `protocol = "envoy-grpc"` answers Envoy's `Check` over HTTP/2 and nothing else.
+//!
 //! One acceptor per address deals its sockets round-robin to one single-threaded runtime per core.
 //! Nothing on the way of a check leaves its thread.
 
@@ -26,6 +28,7 @@ mod checks;
 mod door;
 mod forward_auth;
 mod gate;
+mod grpc;
 mod head;
 mod pages;
 mod searches;

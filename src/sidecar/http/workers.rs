@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +21,10 @@ use tokio_util::task::TaskTracker;
 use crate::runtime::limits;
 use crate::runtime::listen::{Accepted, Acceptor};
 use crate::runtime::tasks::{Stop, Tasks};
+use crate::sidecar::config::Protocol;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::http::door::Door;
+use crate::sidecar::http::grpc;
 
 /// The most that is read or written at once.
 const BUFFER_MAX: usize = 64 * 1024;
@@ -122,7 +124,7 @@ async fn work(
             worker: Arc::clone(&worker),
             uid: None,
         };
-        let served = serve(dealt.accepted, connection, drain.clone());
+        let served = serve(dealt.accepted, connection, drain.clone(), tasks.clone());
         let slot = dealt.slot;
         let tracked = open.track_future(async move {
             served.await;
@@ -140,7 +142,7 @@ async fn work(
 /// The end of a thread's connections. The flag is set before anybody is woken, so whoever is woken
 /// sees it, and looking at it costs next to nothing each time a connection runs.
 #[derive(Clone, Default)]
-struct Drain {
+pub(super) struct Drain {
     begun: Arc<AtomicBool>,
     wake: CancellationToken,
 }
@@ -154,31 +156,66 @@ impl Drain {
     fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
+
+    /// Runs a connection to its end, which `shut_down` has come sooner once the drain begins.
+    pub(super) async fn over<C: Future>(
+        &self,
+        mut served: Pin<&mut C>,
+        shut_down: impl Fn(Pin<&mut C>),
+    ) -> C::Output {
+        let mut woken = pin!(self.wake.cancelled());
+        let (mut registered, mut told) = (false, false);
+        poll_fn(|cx| {
+            if !registered {
+                registered = true;
+                // Only to be woken; what counts is the flag.
+                let _ = woken.as_mut().poll(cx);
+            }
+            if !told && self.has_begun() {
+                told = true;
+                shut_down(served.as_mut());
+            }
+            served.as_mut().poll(cx)
+        })
+        .await
+    }
 }
 
 /// What requests of one connection need. One counted pointer per connection: a shared one would be
 /// fought over by all cores.
-struct Connection {
-    door: Arc<Door>,
-    worker: Arc<Mutex<Worker>>,
+pub(super) struct Connection {
+    pub(super) door: Arc<Door>,
+    pub(super) worker: Arc<Mutex<Worker>>,
     /// The user at the other end of a Unix socket.
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
 }
 
-async fn serve(accepted: Accepted, mut connection: Connection, drain: Drain) {
+async fn serve(accepted: Accepted, mut connection: Connection, drain: Drain, tasks: Tasks) {
     match accepted {
         Accepted::Tcp(stream, _) => match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => serve_stream(stream, connection, drain).await,
+            Ok(stream) => speak(stream, connection, drain, tasks).await,
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
             Ok(stream) => {
                 // Without it the peer is nobody in particular.
                 connection.uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                serve_stream(stream, connection, drain).await;
+                speak(stream, connection, drain, tasks).await;
             }
             Err(error) => tracing::debug!(%error, "a connection was lost"),
         },
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    connection: Connection,
+    drain: Drain,
+    tasks: Tasks,
+) {
+    match connection.door.protocol {
+        Protocol::Http => serve_stream(stream, connection, drain).await,
+        Protocol::EnvoyGrpc => grpc::serve(stream, connection, drain, tasks).await,
     }
 }
 
@@ -206,21 +243,9 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .max_buf_size(BUFFER_MAX)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
-    let (mut served, mut woken) = (pin!(served), pin!(drain.wake.cancelled()));
-    let (mut registered, mut told) = (false, false);
-    let outcome = poll_fn(|cx| {
-        if !registered {
-            registered = true;
-            // Only to be woken; what counts is the flag.
-            let _ = woken.as_mut().poll(cx);
-        }
-        if !told && drain.has_begun() {
-            told = true;
-            served.as_mut().graceful_shutdown();
-        }
-        served.as_mut().poll(cx)
-    })
-    .await;
+    let outcome = drain
+        .over(pin!(served), http1::Connection::graceful_shutdown)
+        .await;
     if let Err(error) = outcome {
         // A client that goes away or speaks no HTTP is its own affair.
         tracing::debug!(%error, "a connection ended early");

@@ -120,6 +120,7 @@ tests! {
     cookies
     sealed_values
     forward_auth
+    ext_authz
     evaluations
     gates
 }

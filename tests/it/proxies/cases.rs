@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use doorward::protocol::forward_auth::Dialect;
+use doorward::sidecar::config::Protocol;
 
 use super::app;
 use super::proxy::{Proxy, free, is_there};
@@ -66,6 +67,11 @@ const ENVOY: Expected = Expected {
     twice: &[400],
 };
 
+const ENVOY_GRPC: Expected = Expected {
+    dialect: Dialect::EnvoyGrpc,
+    ..ENVOY
+};
+
 struct Story {
     expected: Expected,
     proxy: Proxy,
@@ -87,6 +93,9 @@ impl Story {
             let routes = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/proxies/routes.toml");
             config.routes = Some(routes.into());
             config.listeners[0].address = sidecar.to_string().parse().unwrap();
+            if expected.dialect == Dialect::EnvoyGrpc {
+                config.listeners[0].protocol = Protocol::EnvoyGrpc;
+            }
         })
         .await;
         Some(Self {
@@ -378,4 +387,5 @@ stories! {
     caddy_lets_pass_what_the_sidecar_allows_and_nothing_else: CADDY
     haproxy_lets_pass_what_the_sidecar_allows_and_nothing_else: HAPROXY
     envoy_lets_pass_what_the_sidecar_allows_and_nothing_else: ENVOY
+    envoy_over_grpc_lets_pass_what_the_sidecar_allows_and_nothing_else: ENVOY_GRPC
 }

@@ -24,7 +24,9 @@ fn program(dialect: Dialect) -> (PathBuf, &'static str) {
         Dialect::Haproxy => ("debian/usr/sbin/haproxy", "DOORWARD_REQUIRE_PROXIES_DEBIAN"),
         Dialect::Traefik => ("python/bin/traefik", "DOORWARD_REQUIRE_PROXIES_PYTHON"),
         Dialect::Caddy => ("python/bin/caddy", "DOORWARD_REQUIRE_PROXIES_PYTHON"),
-        Dialect::Envoy => ("python/bin/envoy", "DOORWARD_REQUIRE_PROXIES_PYTHON"),
+        Dialect::Envoy | Dialect::EnvoyGrpc => {
+            ("python/bin/envoy", "DOORWARD_REQUIRE_PROXIES_PYTHON")
+        }
         Dialect::Plain => panic!("no proxy speaks it"),
     };
     (installed().join(path), required)
@@ -108,6 +110,7 @@ impl Proxy {
             let text = std::fs::read_to_string(&path)
                 .unwrap()
                 .replace("127.0.0.1:7181", &sidecar.to_string())
+                .replace("port_value: 7182 ", "port_value: 7181 ")
                 .replace("127.0.0.1:3000", &app.to_string())
                 .replace("127.0.0.1:8080", &address.to_string())
                 .replace(
@@ -267,7 +270,7 @@ fn command(dialect: Dialect, folder: &Path) -> Command {
                 )
                 .args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]);
         }
-        Dialect::Envoy => {
+        Dialect::Envoy | Dialect::EnvoyGrpc => {
             command
                 .env("PYTHONPATH", installed().join("python"))
                 .args([

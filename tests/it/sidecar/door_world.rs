@@ -143,6 +143,7 @@ pub fn asking(dialect: Dialect, about: &str, headers: &str) -> String {
                  content-length: 0\r\nconnection: close\r\n{headers}\r\n"
             );
         }
+        Dialect::EnvoyGrpc => panic!("it asks over gRPC: see `grpc`"),
         Dialect::Plain => "Doorward-",
     };
     let mut request = format!("GET /forward-auth/{dialect} HTTP/1.1\r\nhost: localhost\r\n");

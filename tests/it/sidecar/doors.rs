@@ -24,7 +24,7 @@ const PAGE: &str = "app.test/o/acme/pages/p1";
 async fn whoever_has_role_and_scope_is_let_in_without_a_body_and_with_every_identity_header() {
     let doors = Doors::start().await;
     let token = doors.token(|_| {});
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::HTTP {
         let about = format!("PUT {PAGE}?draft=1");
         let reply = doors.ask_with_token(dialect, &about, &token).await;
         assert_eq!((reply.status, reply.body.as_str()), (200, ""), "{dialect}");
@@ -42,7 +42,7 @@ async fn whoever_has_role_and_scope_is_let_in_without_a_body_and_with_every_iden
         }
     }
     let counts = doors.running.sidecar.counts();
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::HTTP {
         assert_eq!(
             counts.doors[dialect as usize][DoorOutcome::Allowed as usize],
             1
@@ -72,7 +72,7 @@ async fn what_is_not_allowed_is_answered_as_the_proxy_understands() {
     let bound = doors.token(|claims| claims.dw_org = Some(organization(2)));
     let second = doors.token(|claims| claims.sub = user(2).to_string());
     let page = format!("PUT {PAGE}");
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::HTTP {
         let malformed = if dialect == Dialect::Nginx { 403 } else { 400 };
         for (about, token, status, reason) in [
             (&*page, "", 401, "anonymous"),
@@ -339,7 +339,7 @@ async fn a_preflight_passes_where_the_route_of_the_method_it_asks_for_says_so() 
         ("access-control-request-method: PUT\r\n".to_owned(), 403),
         (String::new(), 403),
     ] {
-        for dialect in Dialect::ALL {
+        for dialect in Dialect::HTTP {
             let reply = doors.ask(dialect, &about, &headers).await;
             assert_eq!(reply.status, status, "{dialect} {headers}");
         }
@@ -417,7 +417,7 @@ async fn a_door_is_where_the_listener_has_one() {
 #[tokio::test]
 async fn only_envoy_may_send_the_host_of_the_original_request() {
     let doors = Doors::start().await;
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::HTTP {
         let request = asking(dialect, "GET app.test/health", "").replace("localhost", "evil.test");
         let status = doors.running.raw(&request).await.status;
         assert_eq!(status, if dialect == Dialect::Envoy { 200 } else { 421 });

@@ -12,6 +12,7 @@ pub mod door_world;
 mod doors;
 mod exposure;
 mod freshness;
+mod grpc;
 mod policies;
 pub mod possession;
 mod searches;

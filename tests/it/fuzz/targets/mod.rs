@@ -45,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cookies", cookies::cookies),
     ("sealed_values", sealed::sealed_values),
     ("forward_auth", proxies::forward_auth),
+    ("ext_authz", proxies::ext_authz),
     ("evaluations", checks::evaluations),
     ("gates", gates::gates),
 ];

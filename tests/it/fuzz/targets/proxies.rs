@@ -1,5 +1,6 @@
 //! Requests as proxies tell them.
 
+use doorward::protocol::ext_authz::Told;
 use doorward::protocol::forward_auth::{Dialect, Original, read};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -35,6 +36,29 @@ pub fn forward_auth(data: &[u8]) -> Verdict {
     }))
 }
 
+/// A message of Envoy's, or what a stranger makes of one.
+pub fn ext_authz(data: &[u8]) -> Verdict {
+    let told = match Told::decode(data) {
+        Ok(told) => told,
+        Err(error) => return verdict(error),
+    };
+    // What the request is found by was said in its own field, once.
+    assert_eq!(told.headers.get_all("host").iter().count(), 1);
+    let contains = |text: &[u8]| data.windows(text.len().max(1)).any(|part| part == text);
+    assert!(told.target.is_empty() || contains(told.target.as_bytes()));
+    for (name, value) in &told.headers {
+        assert!(!name.as_str().starts_with(':'));
+        assert!(value.is_empty() || contains(value.as_bytes()));
+    }
+    let dialect = Dialect::EnvoyGrpc;
+    let outcome = read(dialect, &told.method, &told.target, &told.headers);
+    if let Ok(original) = &outcome {
+        let asked = (&told.method, &*told.target);
+        check(dialect, asked, &told.headers, original);
+    }
+    verdict(outcome.map(|original| original.path.segments().count()))
+}
+
 fn headers(data: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n') {
@@ -61,7 +85,7 @@ fn check(
     let prefix = match dialect {
         Dialect::Nginx => "x-original-",
         Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy => "x-forwarded-",
-        Dialect::Envoy => "",
+        Dialect::Envoy | Dialect::EnvoyGrpc => "",
         Dialect::Plain => "doorward-",
     };
     let only = |name: &str| {
@@ -71,7 +95,7 @@ fn check(
         value
     };
     let host = only("host");
-    let (told_method, uri) = if dialect == Dialect::Envoy {
+    let (told_method, uri) = if matches!(dialect, Dialect::Envoy | Dialect::EnvoyGrpc) {
         (method.as_str(), target)
     } else {
         (only("method"), only("uri"))
