@@ -157,3 +157,73 @@ pub(super) fn base_url_mistake(url: &str) -> Option<String> {
         format!("`{url}` is no base URL: `https` is wanted (`http` for this machine only)")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::runtime::config::Environment;
+    use crate::sidecar::config::Config;
+
+    const WHOLE: &str = "[tokens]\nissuer = \"https://id.example\"\naudiences = \
+                         [\"https://id.example\"]\n[gate.app]\nhosts = \
+                         [\"https://app.example\"]\nclient_id = \"gate\"\nkeys_file = \"/k\"\n";
+
+    fn mistake(text: &str) -> String {
+        let read = Config::from_text(text, &Environment::default());
+        read.map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_gate_has_defaults_for_what_is_not_said() {
+        let config = Config::from_text(WHOLE, &Environment::default()).unwrap();
+        let gate = &config.gates[0];
+        assert_eq!(gate.path.as_str(), "/.doorward/");
+        assert_eq!(gate.scope.to_string(), "openid");
+        assert_eq!(gate.lifetime, super::LIFETIME);
+        assert!(gate.client_secret.is_none() && gate.authority.is_none());
+    }
+
+    #[test]
+    fn every_mistake_of_a_gate_is_named() {
+        for (line, named) in [
+            ("lifetime = \"13h\"", "gate.app.lifetime"),
+            ("lifetime = \"30s\"", "gate.app.lifetime"),
+            ("scope = \"docs:edit\"", "gate.app.scope"),
+            ("path = \"/gate\"", "gate.app.path"),
+            ("authority = \"http://id.internal\"", "gate.app.authority"),
+            ("authority = \"id.internal\"", "gate.app.authority"),
+            (
+                "client_secret_file = \"/nowhere\"",
+                "gate.app.client_secret_file",
+            ),
+            ("colour = 1", "gate.app.colour"),
+        ] {
+            let told = mistake(&format!("{WHOLE}{line}\n"));
+            assert!(told.contains(named), "{line}: {told}");
+        }
+        for (part, other, named) in [
+            (
+                "https://app.example",
+                "http://app.example",
+                "gate.app.hosts",
+            ),
+            (
+                "hosts = [\"https://app.example\"]",
+                "hosts = []",
+                "gate.app.hosts",
+            ),
+            ("client_id = \"gate\"\n", "", "gate.app.client_id"),
+            ("keys_file = \"/k\"\n", "", "gate.app.keys_file"),
+            ("[gate.app]", "[gate.\"a b\"]", "gate.a b"),
+        ] {
+            let told = mistake(&WHOLE.replace(part, other));
+            assert!(told.contains(named), "{other}: {told}");
+        }
+        let twice = WHOLE.replace(
+            "[\"https://app",
+            "[\"https://app.example:8443\", \"https://app",
+        );
+        assert!(mistake(&twice).contains("guarded twice"));
+        let (_, alone) = WHOLE.split_once("[gate.app]").unwrap();
+        assert!(mistake(&format!("[gate.app]{alone}")).contains("tokens.issuer"));
+    }
+}

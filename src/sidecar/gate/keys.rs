@@ -71,10 +71,10 @@ pub fn change_keys(
         ),
     };
     replace_private(file, ring.to_text_under(HEADING).as_bytes())?;
+    let (count, seals) = (ring.len(), ring.newest_id());
+    let noun = if count == 1 { "key" } else { "keys" };
     Ok(format!(
-        "`{name}` has {} keys; {} seals. {next}\n",
-        ring.len(),
-        ring.newest_id()
+        "`{name}` has {count} {noun}; {seals} seals. {next}\n"
     ))
 }
 

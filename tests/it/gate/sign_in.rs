@@ -189,3 +189,27 @@ async fn a_public_client_signs_people_in_by_pkce_alone() {
         .await
         .expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_the_doors_would_refuse_sets_no_cookie() {
+    // The sidecar takes tokens for the first, and none for the second.
+    for (resource, status) in [
+        ("https://api.notes.example", 303),
+        ("https://api.gate.example", 502),
+    ] {
+        let text = format!(
+            "[gate.app]\nhosts = ['https://app.test']\nclient_id = 'gate'\nresource = \
+             '{resource}'\nclient_secret_file = 'FOLDER/secret'\nkeys_file = 'FOLDER/keys'\n\
+             authority = 'http://AUTHORITY'\n"
+        );
+        let gated = Gated::guarding(&text).await;
+        let mut ada = gated.person("ada").await;
+        let done = gated
+            .arrive(&mut ada, "GET app.test/me")
+            .await
+            .expect(status);
+        assert_eq!(ada.session().is_some(), status == 303, "{done:?}");
+        assert!(ada.attempts().is_empty());
+        assert_eq!(gated.me(&ada).await, if status == 303 { 200 } else { 401 });
+    }
+}

@@ -139,7 +139,7 @@ impl Setup {
         let (issuer, address) = (world.issuer(), &self.address);
         format!(
             "data = 'FOLDER/data'\nroutes = 'FOLDER/routes.toml'\n[listen.local]\naddress = \
-             '{address}'\n[tokens]\nissuer = '{issuer}'\naudiences = ['{issuer}']\n{}",
+             '{address}'\n[tokens]\nissuer = '{issuer}'\naudiences = ['{issuer}', 'https://api.notes.example']\n{}",
             self.gates
         )
         .replace("FOLDER", &folder.display().to_string())
@@ -432,6 +432,9 @@ pub fn gate_app(name: &str) -> App {
     ]
     .map(str::to_owned)
     .to_vec();
+    app.spec
+        .resources
+        .push("https://api.notes.example".to_owned());
     app.spec.post_logout_redirect_uris = vec![format!("{ORIGIN}/.doorward/signed-out")];
     app
 }
