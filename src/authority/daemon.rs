@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::runtime::config::{ConfigError, Environment};
+use crate::runtime::notify;
 use crate::runtime::signals::Signals;
 use crate::runtime::{Clock, Entropy, Exit, SystemClock, SystemEntropy, telemetry};
 
@@ -114,9 +115,12 @@ impl Daemon {
         }
         runtime()?.block_on(async move {
             let mut signals = Signals::listen()?;
+            // Its sockets are bound, and who connects now is answered when it runs.
+            notify::ready("serving");
             app.run(async move {
                 let signal = signals.recv().await;
                 tracing::info!(signal, "stopping");
+                notify::stopping();
             })
             .await?;
             Ok(())

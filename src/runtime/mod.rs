@@ -10,6 +10,7 @@ pub mod exit;
 pub mod files;
 pub mod limits;
 pub mod listen;
+pub mod notify;
 pub mod serve;
 pub mod signals;
 pub mod tasks;

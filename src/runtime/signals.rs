@@ -1,4 +1,4 @@
-//! Signals that ask a process to end.
+//! Signals that ask a process to end, or to read its configuration again.
 
 use std::io;
 
@@ -30,5 +30,25 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// Listens for SIGHUP from the moment it is made.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Starts to listen. From here on the signal no longer ends the process.
+    ///
+    /// # Errors
+    ///
+    /// The system refused, or this is no tokio runtime with I/O.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one. Several that come close together may count as one.
+    pub async fn recv(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write as _};
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -58,11 +58,49 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
         .with_env_filter(parsed)
         .with_writer(io::stderr);
     // A test or an embedding program may have installed its own: that one stays.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+    match format {
+        LogFormat::Text => {
+            let builder = builder
+                .with_ansi(io::stderr().is_terminal())
+                .with_filter_reloading();
+            let handle = builder.reload_handle();
+            if builder.try_init().is_ok() {
+                keep(move |filter| handle.reload(filter).is_ok());
+            }
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            if builder.try_init().is_ok() {
+                keep(move |filter| handle.reload(filter).is_ok());
+            }
+        }
+    }
     Ok(())
+}
+
+/// Puts another filter in the place of the one that is there.
+type Change = Box<dyn Fn(EnvFilter) -> bool + Send>;
+
+/// How the filter of this process is changed, once logging was started here.
+static CHANGE: Mutex<Option<Change>> = Mutex::new(None);
+
+fn keep(change: impl Fn(EnvFilter) -> bool + Send + 'static) {
+    *CHANGE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(change));
+}
+
+/// Changes the filter of [`start_logging`], where that was what started the logging.
+///
+/// # Errors
+///
+/// [`TelemetryError::Filter`]: the filter is the one it was.
+pub fn change_filter(filter: &str) -> Result<(), TelemetryError> {
+    let refused = || TelemetryError::Filter(filter.to_owned());
+    let parsed = EnvFilter::try_new(filter).map_err(|_| refused())?;
+    match &*CHANGE.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(change) => change(parsed).then_some(()).ok_or_else(refused),
+        None => Ok(()),
+    }
 }
 
 /// Writes whole lines to standard output, where nothing else writes.
@@ -83,9 +121,7 @@ pub fn write_stdout(lines: &[u8]) -> io::Result<()> {
 /// [`TelemetryError::Recorder`] if an embedding program has installed another.
 pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut handle = HANDLE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = handle.as_ref() {
         return Ok(handle.clone());
     }

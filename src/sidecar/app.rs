@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::domain::{Position, Revision};
@@ -26,6 +27,7 @@ use crate::sidecar::forward_auth::ForwardAuth;
 use crate::sidecar::gate::{GateError, Gates};
 use crate::sidecar::http::{Door, Shared, Workers, accept};
 use crate::sidecar::recent::Decided;
+use crate::sidecar::reload::Fixed;
 use crate::sidecar::routes::{self, RoutesError};
 use crate::sidecar::validate::{Validated, Validating};
 use crate::sidecar::view::{AdoptError, State};
@@ -86,7 +88,11 @@ pub enum StartError {
 /// A running sidecar. It stops with its [`Tasks`].
 #[derive(Debug)]
 pub struct Sidecar {
-    shared: Arc<Shared>,
+    pub(in crate::sidecar) shared: Arc<Shared>,
+    /// What a new configuration cannot change while it runs.
+    pub(in crate::sidecar) fixed: Fixed,
+    /// For gates that a new configuration brings.
+    pub(in crate::sidecar) entropy: Arc<dyn Entropy>,
     bound: Vec<Bound>,
     /// Two followers in one directory would take each other's copies away.
     _directory: Option<DirectoryLock>,
@@ -151,7 +157,7 @@ impl Sidecar {
                 state: Arc::clone(&state),
                 validating,
             });
-            follow::start(tasks, follower, clock, entropy, sink)?;
+            follow::start(tasks, follower, clock, Arc::clone(&entropy), sink)?;
         }
         validate(&state, &custom)?;
         let shared = Shared {
@@ -171,6 +177,8 @@ impl Sidecar {
         }
         Ok(Self {
             shared,
+            fixed: Fixed::of(config),
+            entropy,
             bound,
             _directory: directory,
             validated,
@@ -219,7 +227,7 @@ fn hold(directory: &Path) -> Result<Option<DirectoryLock>, StartError> {
 }
 
 /// The doors of proxies, if there are routes.
-fn forward_auth(
+pub(in crate::sidecar) fn forward_auth(
     config: &Config,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Option<ForwardAuth>, StartError> {
@@ -256,7 +264,7 @@ fn shared(
     });
     Shared {
         state,
-        forward_auth,
+        forward_auth: ArcSwapOption::new(forward_auth.map(Arc::new)),
         workers: Vec::new(),
         callers: Callers::new(config.credential.as_ref(), &config.callers),
         metadata: metadata(&base).into(),

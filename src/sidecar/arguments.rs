@@ -93,9 +93,14 @@ impl Arguments {
             return daemon::gate_keys(file, *change);
         }
         let environment = Environment::of_process();
-        let config = daemon::configuration(self.config.as_deref(), self.data, &environment)?;
+        let config =
+            daemon::configuration(self.config.as_deref(), self.data.clone(), &environment)?;
         match self.task.unwrap_or(Task::Serve) {
-            Task::Serve => daemon::serve(&config, &environment).map(|()| String::new()),
+            Task::Serve => {
+                let (file, data) = (self.config, self.data);
+                let again = || daemon::read(file.as_deref(), data.clone(), &environment);
+                daemon::serve(&config, &environment, again).map(|()| String::new())
+            }
             Task::GateKeys { change, file } => daemon::gate_keys(&file, change),
             Task::Enroll {
                 authority,

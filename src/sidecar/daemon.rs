@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 
@@ -10,10 +11,11 @@ use crate::domain::Secret;
 use crate::runtime::config::{ConfigError, Environment};
 use crate::runtime::files::FileError;
 use crate::runtime::listen::ListenError;
-use crate::runtime::signals::Signals;
+use crate::runtime::notify;
+use crate::runtime::signals::{Hangups, Signals};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::telemetry::{self, TelemetryError};
-use crate::runtime::{Exit, SystemClock, SystemEntropy, limits};
+use crate::runtime::{Clock as _, Exit, SystemClock, SystemEntropy, chain, limits};
 use crate::sidecar::app::{Sidecar, StartError};
 use crate::sidecar::config::Config;
 use crate::sidecar::enrolment::{Enrolment, EnrolmentError};
@@ -82,11 +84,21 @@ pub fn configuration(
     data: Option<PathBuf>,
     environment: &Environment,
 ) -> Result<Config, DaemonError> {
+    let config = read(file, data, environment)?;
+    telemetry::start_logging(config.log_format, &config.log_filter)?;
+    Ok(config)
+}
+
+/// Reads the configuration.
+pub fn read(
+    file: Option<&Path>,
+    data: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Config, ConfigError> {
     let mut config = Config::load(file, environment)?;
     if let Some(data) = data {
         config.data = data;
     }
-    telemetry::start_logging(config.log_format, &config.log_filter)?;
     Ok(config)
 }
 
@@ -117,8 +129,12 @@ pub fn gate_keys(file: &Path, change: KeyChange) -> Result<String, DaemonError> 
     Ok(change_keys(file, change, &SystemEntropy::default())?)
 }
 
-/// Answers checks until SIGTERM or SIGINT.
-pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonError> {
+/// Answers checks until SIGTERM or SIGINT. On SIGHUP, `again` reads the configuration.
+pub fn serve(
+    config: &Config,
+    environment: &Environment,
+    again: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<(), DaemonError> {
     telemetry::metrics()?;
     let follower = Enrolment::load(&config.data)?.follower(&config.data);
     refuse_read_only(&config.data).map_err(StartError::File)?;
@@ -126,7 +142,7 @@ pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonErr
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut signals = Signals::listen()?;
+        let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
         let tasks = Tasks::new();
         let started = Sidecar::start(
             config,
@@ -145,13 +161,55 @@ pub fn serve(config: &Config, environment: &Environment) -> Result<(), DaemonErr
         for bound in sidecar.bound() {
             tracing::info!(%bound, "answering checks");
         }
-        let signal = signals.recv().await;
+        notify::ready("answering checks");
+        let signal = loop {
+            tokio::select! {
+                signal = signals.recv() => break signal,
+                () = hangups.recv() => reload(&sidecar, &again),
+            }
+        };
         tracing::info!(signal, "stopping");
+        notify::stopping();
         if let Err(overdue) = tasks.shutdown(limits::DRAIN_TIME).await {
             tracing::warn!(%overdue, "stopped");
         }
         Ok(())
     })
+}
+
+/// Reads the configuration again, and says what came of it: in the log, in metrics and to systemd.
+fn reload(sidecar: &Sidecar, again: &impl Fn() -> Result<Config, ConfigError>) {
+    notify::reloading();
+    let outcome = again()
+        .map_err(DaemonError::from)
+        .and_then(|config| sidecar.reload(&config));
+    metrics::gauge!("doorward_sidecar_reload_success").set(u8::from(outcome.is_ok()));
+    let at = u64::try_from(SystemClock.now().unix_seconds()).unwrap_or_default();
+    metrics::gauge!("doorward_sidecar_reload_timestamp_seconds")
+        .set(Duration::from_secs(at).as_secs_f64());
+    let status = match outcome {
+        Ok(later) if later.is_empty() => {
+            tracing::info!("the configuration was read again");
+            "the configuration was read again".to_owned()
+        }
+        Ok(later) => {
+            let later = later.join(", ");
+            tracing::warn!(
+                later,
+                "the configuration was read again; some of it counts after a restart"
+            );
+            format!("the configuration was read again; after a restart: {later}")
+        }
+        Err(error) => {
+            let problem = chain(&error);
+            tracing::error!(
+                problem,
+                "the new configuration is refused; the old one serves"
+            );
+            format!("the new configuration is refused, the old one serves: {problem}")
+        }
+    };
+    notify::ready(&status);
 }
 
 /// A copy that can never be moved on would only hide that it cannot. A full disk is no such case:

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod http;
 pub mod recent;
 pub mod refusal;
+pub mod reload;
 pub mod routes;
 pub mod search;
 pub mod tokens;

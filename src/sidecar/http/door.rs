@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::uri::Authority;
@@ -33,8 +34,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What all doors share.
 pub(in crate::sidecar) struct Shared {
     pub(in crate::sidecar) state: Arc<State>,
-    /// The doors of proxies; `None` without routes.
-    pub(in crate::sidecar) forward_auth: Option<ForwardAuth>,
+    /// The doors of proxies; `None` without routes. Replaced whole when the configuration is read again.
+    pub(in crate::sidecar) forward_auth: ArcSwapOption<ForwardAuth>,
     pub(in crate::sidecar) workers: Vec<Arc<Mutex<Worker>>>,
     pub(in crate::sidecar) callers: Callers,
     pub(in crate::sidecar) metadata: Bytes,
@@ -116,10 +117,11 @@ impl Door {
         let proxied = path
             .strip_prefix("/forward-auth/")
             .and_then(Dialect::of_path);
-        if proxied.is_none()
-            && let Some(visit) = self.visit(&parts)
-        {
-            return Box::pin(self.gate(worker, visit, &parts)).await;
+        if proxied.is_none() {
+            let doors = self.shared.forward_auth.load();
+            if let Some(visit) = self.visit(doors.as_deref(), &parts) {
+                return Box::pin(self.gate(worker, visit, &parts)).await;
+            }
         }
         // Envoy's `Host` is the original request's, and a matter of the routes.
         let host = match proxied {

@@ -44,8 +44,8 @@ impl Door {
         original: &Result<Original<'_>, impl fmt::Display>,
         headers: &HeaderMap,
     ) -> Option<Reply> {
-        let doors = self.shared.forward_auth.as_ref();
-        let doors = doors.filter(|_| self.forward_auth)?;
+        let doors = self.shared.forward_auth.load();
+        let doors = doors.as_deref().filter(|_| self.forward_auth)?;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = original {
             // Whoever configures a proxy must be able to find out; a client could fill a log.

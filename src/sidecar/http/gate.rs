@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use http::request::Parts;
 
 use crate::sidecar::decide::Worker;
+use crate::sidecar::forward_auth::ForwardAuth;
 use crate::sidecar::gate::{self, Context, Site};
 use crate::sidecar::http::door::{Door, Reply};
 use crate::sidecar::tokens::Rules;
@@ -20,8 +21,12 @@ pub(super) struct Visit<'a> {
 impl Door {
     /// Whether a request is for a gate: by its `Host` and its path. Whoever may ask for proxies may
     /// hand browsers on.
-    pub(super) fn visit<'a>(&'a self, parts: &'a Parts) -> Option<Visit<'a>> {
-        let doors = self.shared.forward_auth.as_ref()?;
+    pub(super) fn visit<'a>(
+        &self,
+        doors: Option<&'a ForwardAuth>,
+        parts: &'a Parts,
+    ) -> Option<Visit<'a>> {
+        let doors = doors?;
         let rules = doors.tokens.as_ref().filter(|_| self.forward_auth)?;
         let (site, rest) = doors.gates.visited(&parts.headers, parts.uri.path())?;
         // An absolute form would name another host to whoever believes it.

@@ -11,5 +11,6 @@ mod lost;
 pub(crate) mod process;
 mod sidecar;
 mod soak;
+mod systemd;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write as _};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -119,6 +121,30 @@ impl Process {
         let child = command(program, args, &[])
             .stdout(Stdio::null())
             .stderr(file)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            log: log.to_owned(),
+        }
+    }
+
+    /// Starts a program as systemd does: with a listening socket, and a socket to tell how it goes.
+    pub fn activated(
+        program: &str,
+        args: &[&str],
+        log: &Path,
+        (socket, notify): (TcpListener, &Path),
+    ) -> Self {
+        // The shell becomes the program, so its number is the program's; passed sockets begin at 3.
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
+        let mut all = vec!["-c", script, program];
+        all.extend(args);
+        let env = [("NOTIFY_SOCKET", notify.to_str().unwrap())];
+        let child = command("/bin/sh", &all, &env)
+            .stdin(OwnedFd::from(socket))
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(log).unwrap())
             .spawn()
             .unwrap();
         Self {

@@ -256,7 +256,7 @@ pub struct Sidecar {
     pub address: SocketAddr,
     pub socket: PathBuf,
     pub data: PathBuf,
-    config: PathBuf,
+    pub config: PathBuf,
     log: PathBuf,
     _beside: tempfile::TempDir,
 }

@@ -41,8 +41,12 @@ pub(super) async fn call(
     if request.uri().path() != CHECK_PATH {
         return Status::new(Code::Unimplemented, "only `Check` is answered").into_http();
     }
-    let doors = connection.door.shared.forward_auth.as_ref();
-    let deadline = doors.map_or(Duration::ZERO, |doors| doors.deadline);
+    let deadline = {
+        let doors = connection.door.shared.forward_auth.load();
+        doors
+            .as_deref()
+            .map_or(Duration::ZERO, |doors| doors.deadline)
+    };
     let mut grpc = Grpc::new(CheckCodec).max_decoding_message_size(MESSAGE_BYTES);
     tokio::time::timeout(deadline, grpc.unary(Check(connection), request))
         .await
