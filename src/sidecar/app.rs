@@ -31,6 +31,7 @@ use crate::sidecar::reload::Fixed;
 use crate::sidecar::routes::{self, RoutesError};
 use crate::sidecar::validate::{Validated, Validating};
 use crate::sidecar::view::{AdoptError, State};
+use crate::sidecar::watch::Places;
 use crate::store::replica::{Applied, ReplicaError, ReplicaReader, Uncommitted};
 
 /// Declares the attributes that policies of a directory may read.
@@ -274,6 +275,7 @@ fn shared(
         listeners: bound.iter().map(ToString::to_string).collect(),
         process_metrics: telemetry::metrics().ok(),
         log_counts: None,
+        watches: Arc::new(Places::new(config.watch)),
     }
 }
 

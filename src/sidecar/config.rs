@@ -44,6 +44,9 @@
 //! [decision_log]                          # see `sidecar::decision_log`
 //! directory = "/var/log/doorward-sidecar"
 //!
+//! [watch]                                 # see `sidecar::watch`
+//! most = 10000
+//!
 //! [cache]
 //! members = 200000
 //! front = 16384                           # per runtime thread
@@ -72,6 +75,7 @@ use crate::sidecar::callers::{self, Ask, CallerConfig, Transport, anonymous};
 use crate::sidecar::decision_log::{self, DecisionLogConfig};
 use crate::sidecar::gate::{self, GateConfig};
 use crate::sidecar::tokens::Rules;
+use crate::sidecar::watch::{self, WatchConfig};
 
 /// What environment variables begin with.
 const PREFIX: &str = "DOORWARD_SIDECAR";
@@ -98,6 +102,8 @@ pub struct Config {
     pub credential: Option<Secret<String>>,
     /// Who else is known, and what they may ask.
     pub callers: Vec<CallerConfig>,
+    /// Bounds of watches.
+    pub watch: WatchConfig,
     /// What is recorded of decisions, if anything is.
     pub decision_log: Option<DecisionLogConfig>,
     /// How log lines look.
@@ -261,6 +267,7 @@ impl Config {
             credential: None,
             callers: Vec::new(),
             decision_log: None,
+            watch: WatchConfig::default(),
             log_format: LogFormat::default(),
             log_filter: DEFAULT_FILTER.to_owned(),
             workers: cores(),
@@ -311,6 +318,7 @@ impl Config {
         config.gates = gate::read(&mut reader, config.tokens.is_some());
         config.credential = reader.secret("credential");
         config.callers = callers::read(&mut reader);
+        config.watch = reader.section("watch", watch::read);
         config.decision_log = reader.section("decision_log", decision_log::read);
         (config.log_format, config.log_filter) = reader.section("log", |log| {
             (

@@ -22,4 +22,5 @@ pub mod search;
 pub mod tokens;
 pub mod validate;
 pub mod view;
+pub mod watch;
 pub mod why;

@@ -461,9 +461,19 @@ impl State {
 
     /// Notes that the authority is out of reach, or that something it sent was refused.
     pub fn lose(&self, problem: String) {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        link.connected = false;
-        link.last_problem = Some(problem);
+        let was = {
+            let mut link = lock(&self.link);
+            link.last_problem = Some(problem);
+            std::mem::replace(&mut link.connected, false)
+        };
+        if was {
+            self.applied.send_modify(|_| {});
+        }
+    }
+
+    /// Wakes whoever watches when the copy moved on, or the authority was lost or heard again.
+    pub(super) fn changes(&self) -> watch::Receiver<Option<Position>> {
+        self.applied.subscribe()
     }
 
     /// Notes a verified head: at `at_boot`, the authority stood at `head`.
@@ -474,11 +484,11 @@ impl State {
     /// that serve.
     pub fn hear(&self, head: Revision, at_boot: Duration) -> Result<(), AdoptError> {
         self.catch_up()?;
-        self.link
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .connected = true;
+        let was = std::mem::replace(&mut lock(&self.link).connected, true);
         self.heard.head(head, at_boot, self.view.load().revision());
+        if !was {
+            self.applied.send_modify(|_| {});
+        }
         Ok(())
     }
 

@@ -243,8 +243,23 @@ fn asked(
     state: &State,
     worker: &mut Worker,
     terms: &Terms<'_>,
-    mut ask: impl FnMut(&Asking<'_>, &mut Worker) -> Result<Vec<u8>, RequestError>,
+    ask: impl FnMut(&Asking<'_>, &mut Worker) -> Result<Vec<u8>, RequestError>,
 ) -> Result<Vec<u8>, RequestError> {
+    let answered = unfinished(state, worker, terms, ask);
+    // Of what is refused nothing was decided.
+    if answered.is_ok() {
+        worker.finish();
+    }
+    answered
+}
+
+/// As [`asked`], but what was noted for the decision log is not handed over yet.
+fn unfinished<T>(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms<'_>,
+    mut ask: impl FnMut(&Asking<'_>, &mut Worker) -> Result<T, RequestError>,
+) -> Result<T, RequestError> {
     let mut left = ATTEMPTS;
     loop {
         let staleness = state.staleness();
@@ -257,10 +272,6 @@ fn asked(
         }
         if worker.overtaken {
             worker.counts.count(Outcome::deny(Why::Overtaken));
-        }
-        // Of what is refused nothing was decided.
-        if answered.is_ok() {
-            worker.finish();
         }
         return answered;
     }
@@ -287,6 +298,23 @@ pub fn evaluation(
         let mut out = Vec::with_capacity(Answer::SIZE);
         asking.request(worker, &request, &mut out)?;
         Ok(out)
+    })
+}
+
+/// Answers an evaluation that is watched, as [`evaluation`] does, and says what came out. The caller
+/// finishes with the worker: an answer that is no news is no record either.
+pub(in crate::sidecar) fn watched(
+    state: &State,
+    worker: &mut Worker,
+    terms: &Terms<'_>,
+    body: &[u8],
+) -> Result<(Outcome, Vec<u8>), RequestError> {
+    let evaluation = parse_evaluation(body)?;
+    let request = evaluation.complete()?;
+    unfinished(state, worker, terms, |asking, worker| {
+        let mut out = Vec::with_capacity(Answer::SIZE);
+        let outcome = asking.request(worker, &request, &mut out)?;
+        Ok((outcome, out))
     })
 }
 

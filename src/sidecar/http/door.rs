@@ -27,9 +27,10 @@ use crate::sidecar::http::checks::{self, Query, Terms};
 use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
 use crate::sidecar::http::searches::{self, SearchError};
 use crate::sidecar::view::State;
+use crate::sidecar::watch::Places;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all doors share.
 pub(in crate::sidecar) struct Shared {
@@ -44,6 +45,8 @@ pub(in crate::sidecar) struct Shared {
     pub(in crate::sidecar) body_timeout: Duration,
     pub(in crate::sidecar) listeners: Vec<String>,
     pub(in crate::sidecar) process_metrics: Option<PrometheusHandle>,
+    /// The places of watches.
+    pub(in crate::sidecar) watches: Arc<Places>,
     /// `None` without a decision log.
     pub(in crate::sidecar) log_counts: Option<Arc<LogCounts>>,
 }
@@ -342,7 +345,11 @@ impl Door {
 
     /// A web page that resolves a name of its own to this address sends that name in `Host`.
     /// One that is written into the request line counts as well: it goes before `Host`.
-    fn admit_host(&self, head: &Head<'_>, target: Option<&Authority>) -> Result<(), Box<Problem>> {
+    pub(super) fn admit_host(
+        &self,
+        head: &Head<'_>,
+        target: Option<&Authority>,
+    ) -> Result<(), Box<Problem>> {
         if self.transport == Transport::Unix {
             return Ok(());
         }
@@ -376,7 +383,7 @@ impl Door {
     }
 
     /// Lets in who may ask for this.
-    fn admit(&self, head: &Head<'_>, ask: Ask) -> Result<Admitted<'_>, Box<Problem>> {
+    pub(super) fn admit(&self, head: &Head<'_>, ask: Ask) -> Result<Admitted<'_>, Box<Problem>> {
         let authorization = head.authorization.map(HeaderValue::as_bytes);
         match self.shared.callers.find(authorization, head.uid) {
             Some((name, rights)) if rights.may(ask) => Ok(Admitted {
@@ -413,7 +420,7 @@ fn target(path: &str) -> Option<Target> {
     })
 }
 
-fn bad_request(error: &RequestError) -> Box<Problem> {
+pub(super) fn bad_request(error: &RequestError) -> Box<Problem> {
     match error.status() {
         403 => Problem::forbidden(error.to_string()).into(),
         _ => Problem::malformed(error.to_string()).into(),
@@ -430,7 +437,7 @@ fn reply(content_type: HeaderValue, body: Bytes) -> Reply {
     reply
 }
 
-fn refuse(problem: &Problem) -> Reply {
+pub(super) fn refuse(problem: &Problem) -> Reply {
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut reply = reply(HeaderValue::from_static(PROBLEM_JSON), body.into());
     *reply.status_mut() =

@@ -3,6 +3,7 @@
 //! | route | who |
 //! |---|---|
 //! | `POST /access/v1/evaluation`, `POST /access/v1/evaluations`, `GET /v1/check` | who may `check` |
+//! | `POST /v1/watch` | who may `check` |
 //! | `POST /access/v1/search/{subject,resource,action}` | who may `search` |
 //! | `POST /v1/plan` | who may `plan` |
 //! | `POST /v1/explain`, and `Doorward-Explain: true` on a check | who may `explain` |
@@ -25,6 +26,7 @@
 
 mod body;
 mod checks;
+mod content;
 mod door;
 mod forward_auth;
 mod gate;
@@ -32,8 +34,10 @@ mod grpc;
 mod head;
 mod pages;
 mod searches;
+mod watch;
 mod workers;
 
+pub(super) use checks::watched;
 pub use checks::{Terms, evaluation, evaluations};
 pub(super) use door::{Door, Shared};
 pub use searches::{SearchError, search};

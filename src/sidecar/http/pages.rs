@@ -73,6 +73,7 @@ impl Shared {
         tokens(&mut text, &counts);
         proofs(&mut text, &counts);
         doors(&mut text, &counts);
+        watches(&mut text, self.watches.taken());
         if let Some(counts) = &self.log_counts {
             decision_log(&mut text, counts);
         }
@@ -239,6 +240,12 @@ fn proofs(text: &mut String, counts: &Counts) {
     for (shown, count) in Shown::ALL.iter().zip(counts.proofs) {
         let _ = writeln!(text, "{name}{{outcome=\"{}\"}} {count}", shown.code());
     }
+}
+
+fn watches(text: &mut String, taken: usize) {
+    let name = "doorward_sidecar_watches";
+    family(text, name, "gauge", "Questions that are watched.");
+    let _ = writeln!(text, "{name} {taken}");
 }
 
 fn decision_log(text: &mut String, counts: &LogCounts) {

@@ -25,6 +25,7 @@ use crate::sidecar::config::Protocol;
 use crate::sidecar::decide::Worker;
 use crate::sidecar::http::door::Door;
 use crate::sidecar::http::grpc;
+use crate::sidecar::watch::Cut;
 
 /// The most that is read or written at once.
 const BUFFER_MAX: usize = 64 * 1024;
@@ -123,6 +124,8 @@ async fn work(
             door: dealt.door,
             worker: Arc::clone(&worker),
             uid: None,
+            tasks: tasks.clone(),
+            cut: Arc::default(),
         };
         let served = serve(dealt.accepted, connection, drain.clone(), tasks.clone());
         let slot = dealt.slot;
@@ -188,6 +191,10 @@ pub(super) struct Connection {
     pub(super) worker: Arc<Mutex<Worker>>,
     /// The user at the other end of a Unix socket.
     pub(super) uid: Option<u32>,
+    /// Where watches run.
+    pub(super) tasks: Tasks,
+    /// By which a watch that is not read ends it.
+    pub(super) cut: Arc<Cut>,
 }
 
 async fn serve(accepted: Accepted, mut connection: Connection, drain: Drain, tasks: Tasks) {
@@ -225,16 +232,10 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
     drain: Drain,
 ) {
     let connection = Arc::new(connection);
+    let cut = Arc::clone(&connection.cut);
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = Arc::clone(&connection);
-        async move {
-            Ok::<_, Infallible>(
-                connection
-                    .door
-                    .answer(&connection.worker, connection.uid, request)
-                    .await,
-            )
-        }
+        async move { Ok::<_, Infallible>(connection.door.respond(&connection, request).await) }
     });
     // `max_headers` is left alone: setting it makes hyper allocate them for each request.
     let served = http1::Builder::new()
@@ -243,9 +244,9 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
         .max_buf_size(BUFFER_MAX)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
-    let outcome = drain
-        .over(pin!(served), http1::Connection::graceful_shutdown)
-        .await;
+    let served = pin!(served);
+    let over = drain.over(served, http1::Connection::graceful_shutdown);
+    let outcome = cut.unless(over).await.unwrap_or(Ok(()));
     if let Err(error) = outcome {
         // A client that goes away or speaks no HTTP is its own affair.
         tracing::debug!(%error, "a connection ended early");

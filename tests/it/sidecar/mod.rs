@@ -19,4 +19,5 @@ mod searches;
 mod token_races;
 pub mod token_world;
 mod tokens;
+mod watches;
 pub mod world;

@@ -83,6 +83,7 @@ fn every_setting_is_documented() {
         "src/authority/config.rs",
         "src/sidecar/config.rs",
         "src/sidecar/decision_log/config.rs",
+        "src/sidecar/watch/config.rs",
     ] {
         let source = read(path);
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();

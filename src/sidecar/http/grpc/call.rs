@@ -66,7 +66,9 @@ impl UnaryService<Bytes> for Check {
     type Future = Ready<Result<tonic::Response<Answer>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let Connection { door, worker, uid } = &*self.0;
+        let Connection {
+            door, worker, uid, ..
+        } = &*self.0;
         ready(
             door.check_call(worker, *uid, request.get_ref())
                 .map(tonic::Response::new),
