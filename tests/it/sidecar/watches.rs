@@ -71,23 +71,23 @@ impl Reader {
 
     /// The next event; `None` at the end of the stream.
     async fn event(&mut self) -> Option<Event> {
-            // A chunk of the body: its size, then it.
-            let size = self.until("\r\n").await?;
-            if size == "0" {
-                return None;
-            }
-            let chunk = self.until("\n\n\r\n").await?;
-            let field = |name: &str| {
-                chunk
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-                    .unwrap_or_default()
-            };
-            Some(Event {
-                name: field("event").to_owned(),
-                id: field("id").to_owned(),
-                data: serde_json::from_str(field("data")).unwrap_or_default(),
-            })
+        // A chunk of the body: its size, then it.
+        let size = self.until("\r\n").await?;
+        if size == "0" {
+            return None;
+        }
+        let chunk = self.until("\n\n\r\n").await?;
+        let field = |name: &str| {
+            chunk
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                .unwrap_or_default()
+        };
+        Some(Event {
+            name: field("event").to_owned(),
+            id: field("id").to_owned(),
+            data: serde_json::from_str(field("data")).unwrap_or_default(),
+        })
     }
 
     /// The next decision: whether it allows, and its event.
