@@ -7,9 +7,6 @@ use clap::Parser;
 use doorward::authority::arguments::Arguments;
 use doorward::runtime::Exit;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

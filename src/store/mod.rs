@@ -133,4 +133,6 @@ pub enum Lock {
     Grant(crate::domain::GrantId),
     /// A user: "the last way to sign in stays".
     User(crate::domain::UserId),
+    /// A login session, shared: it is not deleted before what is made for it can be seen.
+    Session(crate::domain::SessionId),
 }

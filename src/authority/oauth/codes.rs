@@ -18,7 +18,7 @@ use crate::store::authorization_codes::{self, NewCode};
 use crate::store::clients::{self, ClientState};
 use crate::store::grants::{self, Grant};
 use crate::store::sessions::{self, Session};
-use crate::store::{StoreError, Tx, consents, members, pushed_requests, users};
+use crate::store::{Lock, StoreError, Tx, consents, members, pushed_requests, users};
 
 use super::interaction::Interaction;
 
@@ -201,6 +201,10 @@ fn stale(tx: &mut dyn Tx, rows: &Rows) -> Result<Option<AuthorizeError>, StoreEr
             AuthorizeErrorCode::UnauthorizedClient,
             "the app may not act any more",
         );
+    }
+    // Whoever signs out everywhere meanwhile deletes the session first: they wait, and find the grant.
+    if let Some(id) = grant.session_id {
+        tx.lock(Lock::Session(id))?;
     }
     let lives = match (grant.session_id, rows.cookie) {
         (Some(id), Some(cookie)) => sessions::lives_behind(tx, id, cookie, now)?,

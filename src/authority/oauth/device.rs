@@ -20,7 +20,7 @@ use crate::store::clients::ClientState;
 use crate::store::device_codes::{self, Device, DeviceState};
 use crate::store::grants::Grant;
 use crate::store::sessions::{self, Session};
-use crate::store::{StoreError, Tx, audit, grants, users};
+use crate::store::{Lock, StoreError, Tx, audit, grants, users};
 
 use super::client_auth::authenticate_client;
 use super::{Refused, app_of};
@@ -179,6 +179,8 @@ pub async fn waiting(
 
 /// Whether the session, as it was read before, is still there.
 fn lives(tx: &mut dyn Tx, session: &Session, now: Timestamp) -> Result<bool, StoreError> {
+    // As for a code: who signs out everywhere waits for the grant and finds it.
+    tx.lock(Lock::Session(session.id))?;
     Ok(sessions::find(tx, session.id)?.is_some_and(|found| {
         found.user_id == session.user_id && now < found.expires_at && now < found.idle_expires_at
     }))

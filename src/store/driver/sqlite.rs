@@ -69,7 +69,7 @@ impl Sqlite {
             .thread_name_pattern("sqlite-open")
             .build();
         let opener = Arc::new(opener);
-        let writer = pool(path, flags, (1, &opener), |connection| {
+        let writer = pool(path, flags, (1, 1, &opener), |connection| {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
@@ -81,7 +81,8 @@ impl Sqlite {
             // Without it REPLACE would delete rows behind the capture triggers' back.
             connection.pragma_update(None, "recursive_triggers", true)
         })?;
-        let readers = pool(path, flags, (READERS, &opener), |connection| {
+        // None is kept in reserve: each holds the parsed schema, a quarter of a MiB.
+        let readers = pool(path, flags, (READERS, 0, &opener), |connection| {
             connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
             connection.pragma_update(None, "query_only", true)
         })?;
@@ -96,7 +97,7 @@ impl Sqlite {
 fn pool(
     path: &Path,
     flags: OpenFlags,
-    (size, opener): (u32, &Arc<ScheduledThreadPool>),
+    (size, spare, opener): (u32, u32, &Arc<ScheduledThreadPool>),
     init: fn(&mut Connection) -> rusqlite::Result<()>,
 ) -> Result<Pool<Manager>, StoreError> {
     let manager = Manager::file(path)
@@ -111,7 +112,7 @@ fn pool(
     Pool::builder()
         .thread_pool(Arc::clone(opener))
         .max_size(size)
-        .min_idle(Some(1))
+        .min_idle(Some(spare))
         .idle_timeout(None)
         .max_lifetime(None)
         .test_on_check_out(false)

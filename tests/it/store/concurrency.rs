@@ -1,8 +1,9 @@
 //! Writers side by side.
 
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::time::Duration;
 
-use doorward::domain::{OrganizationId, Revision};
+use doorward::domain::{OrganizationId, Revision, SessionId, Timestamp, TokenDigest, UserId};
 use doorward::store::{Lock, StoreError, Val};
 
 use super::bench::{Bench, add_member, add_organization, add_role, add_user, on_both_engines};
@@ -10,6 +11,7 @@ use super::bench::{Bench, add_member, add_organization, add_role, add_user, on_b
 on_both_engines! {
     eight_threads_of_writes_give_each_revision_exactly_once,
     a_lock_keeps_an_invariant_over_several_rows,
+    a_session_is_not_deleted_before_what_is_made_for_it_can_be_seen,
     writers_that_lock_in_opposite_order_both_succeed,
     manual_sql_between_writers_is_sealed_once,
 }
@@ -95,6 +97,56 @@ fn a_lock_keeps_an_invariant_over_several_rows(bench: &Bench) {
         assert_ne!(left[0], left[1], "round {round}");
         assert_eq!(bench.count("organization_members"), 1);
     }
+}
+
+/// One makes an organization for a session it has locked; the other deletes the session and then all
+/// organizations it sees. The one who makes gives the other time to overtake.
+fn a_session_is_not_deleted_before_what_is_made_for_it_can_be_seen(bench: &Bench) {
+    let session = SessionId::from_u128(7);
+    bench.put(|tx| {
+        add_user(tx, 5)?;
+        tx.exec(
+            "INSERT INTO sessions (id, user_id, token_hash, expires_at, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[
+                session.into(),
+                UserId::from_u128(5).into(),
+                TokenDigest::from_bytes([7; 32]).into(),
+                Timestamp::from_unix_seconds(10).into(),
+                Timestamp::from_unix_seconds(1).into(),
+            ],
+        )
+        .map(drop)
+    });
+    let (locked, lock_seen) = mpsc::channel();
+    let (deleted, deletion_seen) = mpsc::channel();
+    let deletion_seen = Mutex::new(deletion_seen);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            bench.put(|tx| {
+                tx.lock(Lock::Session(session))?;
+                let alive = tx.rows("SELECT 1 FROM sessions WHERE id = ?1", &[session.into()])?;
+                let _ = locked.send(());
+                let _ = deletion_seen
+                    .lock()
+                    .unwrap()
+                    .recv_timeout(Duration::from_millis(200));
+                if alive.is_empty() {
+                    return Ok(());
+                }
+                add_organization(tx, 1, "made").map(drop)
+            })
+        });
+        scope.spawn(move || {
+            lock_seen.recv().unwrap();
+            bench.put(|tx| {
+                tx.exec("DELETE FROM sessions WHERE id = ?1", &[session.into()])?;
+                tx.exec("DELETE FROM organizations", &[]).map(drop)
+            });
+            let _ = deleted.send(());
+        });
+    });
+    assert_eq!(bench.count("organizations"), 0);
 }
 
 fn writers_that_lock_in_opposite_order_both_succeed(bench: &Bench) {

@@ -356,6 +356,10 @@ impl Tx for PostgresTx<'_> {
                 "SELECT 1 FROM grants WHERE id = ?1 FOR NO KEY UPDATE",
                 id.into(),
             ),
+            Lock::Session(id) => (
+                "SELECT 1 FROM sessions WHERE id = ?1 FOR KEY SHARE",
+                id.into(),
+            ),
         };
         self.rows(sql, &[value]).map(drop)
     }
