@@ -67,6 +67,11 @@ impl Masks {
         self.drop & (1 << field as u16) != 0
     }
 
+    /// Neither dropped nor hashed.
+    const fn shows(&self, field: Field) -> bool {
+        (self.drop | self.hash) & (1 << field as u16) == 0
+    }
+
     fn text<'a>(&self, field: Field, text: impl Into<Option<Text<'a>>>) -> Option<Text<'a>> {
         if self.drops(field) {
             return None;
@@ -185,7 +190,7 @@ impl<'a> Line<'a> {
             door: asker.door.word(),
             transport: if asker.unix { "unix" } else { "tcp" },
             caller: plain(Field::Caller, asker.caller),
-            uid: asker.uid.filter(|_| !masks.drops(Field::Caller)),
+            uid: asker.uid.filter(|_| masks.shows(Field::Caller)),
             request_id: plain(Field::Request, asker.request_id),
             subject,
             action: record.action,

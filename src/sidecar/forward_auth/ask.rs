@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use super::credentials::{Credential, Scheme};
 use super::outcome::DoorOutcome;
 use super::record::note;
-use crate::domain::{DecisionId, Freshness, OrganizationId, Revision};
+use crate::domain::{DecisionId, Freshness, OrganizationId, Revision, UserId};
 use crate::protocol::forward_auth::{Original, is_hop_by_hop, is_navigation, is_twin};
 use crate::sidecar::decide::{Named, Outcome, Properties, Worker, organization};
 use crate::sidecar::decision_log::Asker;
@@ -235,7 +235,7 @@ impl Asking<'_> {
                 };
             }
         };
-        let asked = match self.prove(worker, credential, token.jkt.as_deref()) {
+        let asked = match self.prove(worker, credential, &token) {
             Ok(()) => self.access(worker, &token),
             Err(asked) => asked,
         };
@@ -265,9 +265,9 @@ impl Asking<'_> {
         &self,
         worker: &mut Worker,
         credential: &Credential<'_>,
-        jkt: Option<&str>,
+        bearer: &Verified,
     ) -> Result<(), Asked> {
-        let jkt = match (credential.scheme(), jkt) {
+        let jkt = match (credential.scheme(), bearer.jkt.as_deref()) {
             (Scheme::Bearer, None) => return Ok(()),
             (Scheme::Bearer, Some(_)) => return Err(Asked::unproved(BOUND_TOKEN)),
             (Scheme::Dpop, None) => return Err(Asked::unproved("unbound_token")),
@@ -283,6 +283,9 @@ impl Asking<'_> {
             url: &origin.url(&self.original.host, self.original.target),
             token: credential.text(),
             jkt,
+            holder: bearer
+                .user()
+                .map_or_else(|| bearer.client_id.as_uuid(), UserId::as_uuid),
         };
         possession.prove(self.state, worker).map_err(|unproved| {
             // For the client's developer, who cannot see the proof as it arrives here.

@@ -82,6 +82,13 @@ impl ExchangeError {
     }
 }
 
+impl ExchangeError {
+    /// Whether only the code is wrong, which anybody can make up.
+    pub(super) fn is_made_up(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, error } if error == "invalid_grant")
+    }
+}
+
 /// Redeems a code and verifies what it gives, by the copy's keys.
 pub(super) async fn exchange(
     cx: &Context<'_>,

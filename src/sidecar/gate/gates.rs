@@ -16,7 +16,7 @@ use super::cookie::{COOKIE_MAX, SESSION};
 use super::origin::Origin;
 use crate::crypto::digest::sha256;
 use crate::crypto::seal::{KeyRing, Place, SealError};
-use crate::domain::{ClientIdentifier, Secret};
+use crate::domain::{ClientIdentifier, Secret, Timestamp};
 use crate::protocol::cookies::{self, Cookie};
 use crate::protocol::forward_auth::{CanonicalPath, canonical_host};
 use crate::protocol::gate::GatePath;
@@ -68,6 +68,9 @@ pub enum GateError {
     },
 }
 
+/// By how much the clocks of two sidecars with the same keys may differ.
+const CLOCKS: Duration = Duration::from_mins(1);
+
 /// A gate: one app at the authority, and the hosts that people log in for through it.
 #[derive(Debug)]
 pub(in crate::sidecar) struct Gate {
@@ -83,7 +86,8 @@ pub(in crate::sidecar) struct Gate {
     pub(super) exchanges: Semaphore,
     pub(super) entropy: Arc<dyn Entropy>,
     ring: KeyRing,
-    keys: [u8; 32],
+    /// Keys and settings: a cookie that was opened under others is opened again.
+    opened_under: [u8; 32],
 }
 
 /// One host that a gate guards. What is sealed for it opens for no other.
@@ -220,10 +224,31 @@ impl Gate {
             authority,
             exchanges: Semaphore::new(EXCHANGES),
             entropy,
-            keys: ring.fingerprint(),
+            opened_under: opened_under(&ring, config),
             ring,
         })
     }
+}
+
+impl Gate {
+    /// Whether a sign-in of today could give a cookie that says this: settings may have been made
+    /// narrower since.
+    fn still_gives(&self, claims: &AccessTokenClaims, now: Timestamp) -> bool {
+        let asked_for = |scope: &str| self.scope.split(' ').any(|asked| asked == scope);
+        claims.client_id == self.client_id
+            && claims.scope.split_whitespace().all(asked_for)
+            && claims.exp <= now.plus(self.lifetime + CLOCKS).unix_seconds()
+    }
+}
+
+fn opened_under(ring: &KeyRing, config: &GateConfig) -> [u8; 32] {
+    let mut text = ring.fingerprint().to_vec();
+    text.extend_from_slice(&config.lifetime.as_secs().to_be_bytes());
+    for part in [config.client_id.as_str(), &config.scope.to_string()] {
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part.as_bytes());
+    }
+    sha256(&text)
 }
 
 impl Site {
@@ -259,7 +284,7 @@ impl Site {
     /// # Errors
     ///
     /// Why it is refused. [`Refusal::Malformed`] is one that this gate did not seal for this host, or
-    /// sealed under a key that is no longer there.
+    /// sealed under a key that is no longer there or settings that no longer give it.
     pub(in crate::sidecar) fn verify(
         &self,
         state: &State,
@@ -274,17 +299,20 @@ impl Site {
             let claims: AccessTokenClaims = self
                 .open(Purpose::Session, value)
                 .ok_or(Refusal::Malformed)?;
+            if !self.gate.still_gives(&claims, state.clock().now()) {
+                return Err(Refusal::Malformed);
+            }
             Verified::new(claims)
         })
     }
 
     /// Under what an opened cookie is remembered. Its first byte is in no token, so that a cookie
-    /// that comes as a token is none; and it says gate, host and keys, since another gate, another
-    /// host and a ring without the key must open it themselves.
+    /// that comes as a token is none; and it says gate, settings, host and keys, since others of these
+    /// must open it themselves.
     fn remembered_as(&self, value: &str) -> [u8; 32] {
         let mut text = Vec::with_capacity(128 + value.len());
         text.push(0);
-        text.extend_from_slice(&self.gate.keys);
+        text.extend_from_slice(&self.gate.opened_under);
         for part in [&self.gate.name, self.origin.as_str(), value] {
             text.extend_from_slice(&(part.len() as u64).to_be_bytes());
             text.extend_from_slice(part.as_bytes());

@@ -1,5 +1,7 @@
 //! Whether whoever shows a token has the key that it is bound to (RFC 9449 §7).
 
+use uuid::Uuid;
+
 use super::proofs::{PROOF_AGE, PROOF_SKEW, Shown};
 use crate::crypto::digest::sha256;
 use crate::crypto::sign::{Proof, ProofError, Wanted};
@@ -19,6 +21,8 @@ pub struct Possession<'r> {
     pub token: &'r str,
     /// The thumbprint of the key that it is bound to.
     pub jkt: &'r str,
+    /// The user that it speaks for, or its client: who has a share of what is remembered.
+    pub holder: Uuid,
 }
 
 /// Why a token's key was not proved.
@@ -65,7 +69,7 @@ impl Possession<'_> {
         };
         let bytes = sha256(self.proof.as_bytes());
         let now = state.clock().since_boot();
-        let shown = state.proofs.show(&proof.jkt, proof.digest, bytes, now);
+        let shown = state.proofs.show(self.holder, proof.digest, bytes, now);
         worker.counts.count_proof(shown);
         match shown {
             Shown::First | Shown::Retry => Ok(()),

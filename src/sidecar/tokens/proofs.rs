@@ -2,12 +2,15 @@
 //! was, because proxies ask twice when a connection breaks.
 //!
 //! What is remembered is bounded. When it is full, a proof is refused that could not be remembered:
-//! forgetting an older one instead would let that one be replayed. No key fills it alone.
+//! forgetting an older one instead would let that one be replayed. Nobody fills it alone, however many
+//! keys they make.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use uuid::Uuid;
 
 /// How old a proof may be. There is no nonce in it: the window in which a stolen one is of use before
 /// its owner shows it is to be short.
@@ -21,9 +24,9 @@ pub const RETRY: Duration = Duration::from_secs(5);
 const REMEMBERED: Duration = Duration::from_secs(60 + 2 * 10 + 1);
 /// What one takes of memory, about.
 const ENTRY_BYTES: u64 = 192;
-/// A key may take this part of the whole.
+/// One user, or one client that speaks for itself, may take this part of the whole.
 const SHARE: usize = 16;
-/// What a key may always have.
+/// What each of them may always have.
 const SHARE_MIN: usize = 32;
 
 /// What a shown proof is.
@@ -67,8 +70,8 @@ struct Memory {
     seen: HashMap<[u8; 32], Seen>,
     /// In the order in which they may be forgotten.
     order: VecDeque<Remembered>,
-    /// How many each key has.
-    shares: HashMap<Box<str>, usize>,
+    /// How many each holder has.
+    shares: HashMap<Uuid, usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,7 +84,7 @@ struct Seen {
 struct Remembered {
     until: Duration,
     digest: [u8; 32],
-    jkt: Box<str>,
+    holder: Uuid,
 }
 
 impl Proofs {
@@ -94,25 +97,25 @@ impl Proofs {
         }
     }
 
-    /// Remembers a proof by key `jkt`, and says what it is. `digest` is of key and `jti`, `bytes` of
-    /// the proof as sent, `now` is counted from boot.
-    pub fn show(&self, jkt: &str, digest: [u8; 32], bytes: [u8; 32], now: Duration) -> Shown {
+    /// Remembers a proof, and says what it is. `holder` is the user or client whose token it comes
+    /// with, `digest` is of key and `jti`, `bytes` of the proof as sent, `now` is counted from boot.
+    pub fn show(&self, holder: Uuid, digest: [u8; 32], bytes: [u8; 32], now: Duration) -> Shown {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.forget(now);
         if let Some(seen) = memory.seen.get(&digest) {
             let is_same = seen.bytes == bytes && now.saturating_sub(seen.at) <= RETRY;
             return if is_same { Shown::Retry } else { Shown::Replay };
         }
-        let share = memory.shares.get(jkt).copied().unwrap_or_default();
+        let share = memory.shares.get(&holder).copied().unwrap_or_default();
         if memory.seen.len() >= self.capacity || share >= (self.capacity / SHARE).max(SHARE_MIN) {
             return Shown::Full;
         }
         memory.seen.insert(digest, Seen { bytes, at: now });
-        *memory.shares.entry(jkt.into()).or_default() += 1;
+        *memory.shares.entry(holder).or_default() += 1;
         memory.order.push_back(Remembered {
             until: now + REMEMBERED,
             digest,
-            jkt: jkt.into(),
+            holder,
         });
         Shown::First
     }
@@ -136,10 +139,10 @@ impl Memory {
                 return;
             };
             self.seen.remove(&first.digest);
-            if let Some(share) = self.shares.get_mut(&first.jkt) {
+            if let Some(share) = self.shares.get_mut(&first.holder) {
                 *share -= 1;
                 if *share == 0 {
-                    self.shares.remove(&first.jkt);
+                    self.shares.remove(&first.holder);
                 }
             }
         }
@@ -157,6 +160,7 @@ mod tests {
     use super::*;
 
     const START: Duration = Duration::from_hours(1);
+    const HOLDER: Uuid = Uuid::from_u128(1);
 
     fn digest(n: u64) -> [u8; 32] {
         crate::crypto::digest::sha256(&n.to_be_bytes())
@@ -176,7 +180,7 @@ mod tests {
         let proofs = Proofs::new(1 << 20);
         let show = |bytes, after: u64| {
             proofs.show(
-                "k",
+                HOLDER,
                 digest(1),
                 digest(bytes),
                 START + Duration::from_secs(after),
@@ -191,32 +195,42 @@ mod tests {
     #[test]
     fn a_proof_is_remembered_for_as_long_as_its_time_would_let_it_count() {
         let proofs = Proofs::new(1 << 20);
-        assert_eq!(proofs.show("k", digest(1), digest(1), START), Shown::First);
+        assert_eq!(
+            proofs.show(HOLDER, digest(1), digest(1), START),
+            Shown::First
+        );
         // Made by a clock as far ahead as may be, and shown at once.
         let last = START + PROOF_AGE + 2 * PROOF_SKEW;
-        assert_eq!(proofs.show("k", digest(1), digest(1), last), Shown::Replay);
+        assert_eq!(
+            proofs.show(HOLDER, digest(1), digest(1), last),
+            Shown::Replay
+        );
         let later = START + REMEMBERED;
-        assert_eq!(proofs.show("k", digest(2), digest(2), later), Shown::First);
+        assert_eq!(
+            proofs.show(HOLDER, digest(2), digest(2), later),
+            Shown::First
+        );
         assert_eq!(proofs.len(), 1);
     }
 
     #[test]
-    fn a_full_memory_forgets_nothing_and_no_key_fills_it_alone() {
+    fn a_full_memory_forgets_nothing_and_nobody_fills_it_alone() {
         let capacity = 32 * SHARE;
         let proofs = Proofs::new(u64::try_from(capacity).unwrap() * ENTRY_BYTES);
-        let show = |jkt: &str, n| proofs.show(jkt, digest(n), digest(n), START);
+        let show = |holder, n| proofs.show(Uuid::from_u128(holder), digest(n), digest(n), START);
+        let (greedy, late) = (1_000, 2_000);
         for n in 0..32 {
-            assert_eq!(show("greedy", n), Shown::First);
+            assert_eq!(show(greedy, n), Shown::First);
         }
-        assert_eq!(show("greedy", 32), Shown::Full);
+        assert_eq!(show(greedy, 32), Shown::Full);
         for n in 32..u64::try_from(capacity).unwrap() {
-            assert_eq!(show(&(n / 32).to_string(), n), Shown::First);
+            assert_eq!(show(u128::from(n / 32), n), Shown::First);
         }
-        assert_eq!(show("late", 9_999), Shown::Full);
-        assert_eq!(show("greedy", 3), Shown::Retry);
+        assert_eq!(show(late, 9_999), Shown::Full);
+        assert_eq!(show(greedy, 3), Shown::Retry);
         let later = START + REMEMBERED;
         assert_eq!(
-            proofs.show("late", digest(0), digest(0), later),
+            proofs.show(Uuid::from_u128(late), digest(0), digest(0), later),
             Shown::First
         );
         assert_eq!(

@@ -98,3 +98,19 @@ async fn keys_are_changed_without_a_new_sign_in_and_a_key_that_is_gone_opens_not
     gated.arrive(&mut old, "GET app.test/me").await.expect(303);
     assert_eq!(gated.me(&old).await, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cookie_ends_when_the_settings_of_its_gate_would_no_longer_give_it() {
+    for (from, to) in [
+        ("openid doorward:full", "openid"),
+        ("lifetime = '1h'", "lifetime = '10m'"),
+        ("client_id = 'gate'", "client_id = 'another'"),
+    ] {
+        let gated = Gated::start().await;
+        let ada = gated.signed_in("ada").await;
+        let gated = gated.restarted_where("path = ", "# moved\npath = ").await;
+        assert_eq!(gated.me(&ada).await, 200);
+        let gated = gated.restarted_where(from, to).await;
+        assert_eq!(gated.me(&ada).await, 401, "{to}");
+    }
+}

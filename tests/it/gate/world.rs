@@ -230,6 +230,13 @@ impl Gated {
         gated
     }
 
+    /// Starts the sidecar anew with other settings of its gates.
+    pub async fn restarted_where(mut self, from: &str, to: &str) -> Self {
+        assert!(self.setup.gates.contains(from));
+        self.setup.gates = self.setup.gates.replacen(from, to, 1);
+        self.restarted_with(&KeyRing::new(&[5; 32])).await
+    }
+
     /// Waits until the sidecar has applied all that the authority has committed, and knows how old
     /// that is.
     pub async fn hear(&self) {
