@@ -1,6 +1,6 @@
 //! The decision log: what was asked, what was answered and by which facts, as lines of JSON.
 //!
-//! A thread that decides notes a [`Record`] in a buffer of its own and hands it to its bounded
+//! A thread that decides notes a `Record` in a buffer of its own and hands it to its bounded
 //! queue; one writer empties all queues, masks what is to be masked, and writes lines to a spool of
 //! files, to standard output, or to both. Nothing on the way of a check waits for it: a full queue
 //! drops the record and counts it.
