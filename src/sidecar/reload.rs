@@ -32,6 +32,8 @@ impl Fixed {
             .iter()
             .map(|caller| (caller, hash(caller.credential.as_ref())))
             .collect();
+        let log = config.decision_log.as_ref();
+        let masks = hash(log.and_then(|log| log.hash_key.as_ref()));
         Self(vec![
             ("data", text(&config.data)),
             ("public_url", text(&config.public_url)),
@@ -46,7 +48,8 @@ impl Fixed {
             ("at_least_wait", text(&config.at_least_wait)),
             ("body_timeout", text(&config.body_timeout)),
             ("max_connections", text(&config.max_connections)),
-            ("decision_log", text(&config.decision_log)),
+            ("watch", text(&config.watch)),
+            ("decision_log", text(&(&config.decision_log, masks))),
         ])
     }
 
@@ -73,5 +76,34 @@ impl Sidecar {
         telemetry::change_filter(&config.log_filter)?;
         self.shared.forward_auth.store(doors.map(Arc::new));
         Ok(self.fixed.differ(&Fixed::of(config)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::config::Environment;
+
+    fn named(old: &str, new: &str) -> Vec<&'static str> {
+        let fixed = |text| Fixed::of(&Config::from_text(text, &Environment::default()).unwrap());
+        fixed(old).differ(&fixed(new))
+    }
+
+    #[test]
+    fn a_changed_setting_that_wants_a_restart_is_named_and_no_other() {
+        assert_eq!(named("workers = 2", "workers = 3"), ["workers"]);
+        assert_eq!(named("", "[watch]\nmost = 7"), ["watch"]);
+        let log = |key| {
+            let text = "[decision_log]\nstdout = true\nhash = ['caller']\nhash_key_file = 'FILE'";
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("key");
+            std::fs::write(&file, key).unwrap();
+            let text = text.replace("FILE", file.to_str().unwrap());
+            Fixed::of(&Config::from_text(&text, &Environment::default()).unwrap())
+        };
+        let (one, two) = ("k".repeat(32), "l".repeat(32));
+        assert_eq!(log(&one).differ(&log(&two)), ["decision_log"]);
+        assert_eq!(log(&one).differ(&log(&one)), Vec::<&str>::new());
+        assert_eq!(named("door_deadline = '100ms'", ""), Vec::<&str>::new());
     }
 }
