@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use hyper_util::service::TowerToHyperService;
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
@@ -315,7 +314,7 @@ impl App {
         self.authority.feed.start()?;
         backchannel::start(&self.authority);
         jobs::start(&self.authority);
-        let service = TowerToHyperService::new(http::router(self.authority));
+        let service = http::Api::new(self.authority);
         for listening in self.listening {
             tracing::info!(address = %listening.bound(), "listening");
             serve(listening, service.clone(), ServeLimits::default(), &tasks)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::authority::access::{Access, Authorized, Installation};
 use crate::authority::app::Authority;
@@ -22,12 +22,22 @@ use super::error::HttpError;
 
 /// A request's id: the caller's `X-Request-ID` if it is fit to be printed, else a random one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(pub(super) Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
+    /// `-` for text that no header can carry.
+    pub(super) fn new(text: &str) -> Self {
+        let value = HeaderValue::from_str(text);
+        Self(value.unwrap_or(HeaderValue::from_static("-")))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or("-")
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
     }
 }
 
@@ -60,7 +70,7 @@ impl FromRequestParts<Arc<Authority>> for RequestContext {
             .extensions
             .get::<RequestId>()
             .cloned()
-            .unwrap_or_else(|| RequestId("-".into()));
+            .unwrap_or_else(|| RequestId::new("-"));
         let path_and_query = parts
             .uri
             .path_and_query()

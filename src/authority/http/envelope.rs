@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request as BodyRequest, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use foldhash::fast::RandomState;
@@ -16,8 +17,7 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use tracing::{Instrument, Level, Span};
 
 use crate::authority::proxies::Proxies;
@@ -28,6 +28,7 @@ use crate::runtime::serve::Peer;
 
 use super::context::RequestId;
 use super::error::problem_response;
+use super::oauth::Ready;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -60,7 +61,7 @@ impl Envelopes {
 
     /// What every line about a request says of it, where lines of debugging are wanted: its id, and
     /// the network that it came from.
-    fn span(&self, request: &Request, id: &RequestId) -> Span {
+    fn span<B>(&self, request: &Request<B>, id: &RequestId) -> Span {
         if !tracing::enabled!(Level::DEBUG) {
             return Span::none();
         }
@@ -81,17 +82,39 @@ impl Envelopes {
                         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
             });
         if let Some(given) = given {
-            return RequestId(given.into());
+            return RequestId::new(given);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        RequestId(format!("{}-{number:x}", self.origin).into())
+        RequestId::new(&format!("{}-{number:x}", self.origin))
+    }
+
+    /// Wraps what is answered without any work.
+    pub(super) fn around<B>(&self, request: &Request<B>, ready: Ready) -> Response {
+        let id = self.request_id(request.headers());
+        let mut response = Response::new(Body::from(ready.body));
+        *response.headers_mut() = ready.headers;
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        self.answered_in(
+            &self.span(request, &id),
+            request.method(),
+            ready.route,
+            &response,
+        );
+        response
+    }
+
+    /// Tells metrics and log of an answer.
+    fn answered_in(&self, span: &Span, method: &Method, route: &str, response: &Response) {
+        let status = response.status();
+        self.answered.count(method_label(method), route, status);
+        span.in_scope(|| tracing::debug!(%method, route, status = status.as_u16(), "answered"));
     }
 }
 
 /// Wraps a request.
 pub(super) async fn envelope(
     State(envelopes): State<Arc<Envelopes>>,
-    mut request: Request,
+    mut request: BodyRequest,
     next: Next,
 ) -> Response {
     let id = envelopes.request_id(request.headers());
@@ -106,13 +129,10 @@ pub(super) async fn envelope(
         // A write may still commit: the caller has to look.
         Err(_) => problem_response(&Problem::unavailable("the request took too long")),
     };
-    let response = readable(response, &id, &method);
-    let status = response.status();
-    envelopes
-        .answered
-        .count(method_label(&method), route, status);
-    span.in_scope(|| tracing::debug!(%method, route, status = status.as_u16(), "answered"));
-    decorated(response, &id)
+    let mut response = readable(response, &id, &method);
+    envelopes.answered_in(&span, &method, route, &response);
+    decorate(response.headers_mut(), id.header());
+    response
 }
 
 /// A manifest may change a role of a million members, in one transaction.
@@ -208,11 +228,9 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-fn decorated(mut response: Response, id: &RequestId) -> Response {
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(X_REQUEST_ID, id);
-    }
+/// Adds what every answer says.
+pub(super) fn decorate(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.insert(X_REQUEST_ID, id);
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -226,7 +244,6 @@ fn decorated(mut response: Response, id: &RequestId) -> Response {
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 /// What a panic in a handler answers: 500, the cause in the log.

@@ -21,8 +21,9 @@ pub mod pages;
 mod people;
 pub mod providers;
 mod router;
+mod service;
 pub mod users;
 
 pub use context::RequestContext;
 pub use error::HttpError;
-pub use router::router;
+pub use service::Api;

@@ -25,16 +25,12 @@ use super::{
     people, providers, users,
 };
 
-/// The authority's HTTP API.
-pub fn router(authority: Arc<Authority>) -> Router {
+/// Every route.
+pub(super) fn router(authority: Arc<Authority>, envelopes: Arc<Envelopes>) -> Router {
     // Before the first request: what is counted without a recorder is lost.
     if let Err(error) = telemetry::metrics() {
         tracing::warn!(%error, "`/metrics` will not answer");
     }
-    let envelopes = Arc::new(Envelopes::new(
-        &*authority.entropy,
-        authority.config.proxies.clone(),
-    ));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

@@ -1,5 +1,6 @@
 //! Metadata: what is advertised is there.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -126,4 +127,45 @@ async fn every_grant_type_and_scope_that_is_advertised_is_known() {
     {
         assert!(algorithms.contains(&algorithm), "{algorithm} has no key");
     }
+}
+
+/// `GET` is answered before anything is routed, `HEAD` is routed.
+#[tokio::test]
+async fn what_is_published_is_answered_alike_however_it_is_asked_for() {
+    let world = World::start().await;
+    for path in [
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/jwks.json",
+    ] {
+        let ask = async |method: Method, query: &str| {
+            let call = world.app.call(method, format!("{path}{query}"));
+            let mut reply = call.header("x-request-id", "mine").send().await.expect(200);
+            assert!(reply.headers.remove("date").is_some(), "{reply:?}");
+            reply
+        };
+        let at_once = ask(Method::GET, "").await;
+        assert_eq!(at_once.header("x-request-id"), "mine");
+        assert_eq!(
+            at_once.headers,
+            ask(Method::HEAD, "").await.headers,
+            "{path}"
+        );
+        assert_eq!(at_once.headers, ask(Method::GET, "?a=b").await.headers);
+        let unnamed = world.app.get(path).send().await.expect(200);
+        assert!(unnamed.header("x-request-id").len() >= 20, "{unnamed:?}");
+        let wrong = world.app.post(path).send().await.expect(405);
+        assert_eq!(wrong.header("allow"), "GET,HEAD");
+    }
+    let counted = world.app.get("/metrics").send().await.expect(200);
+    let counted = counted.body.as_str().unwrap();
+    assert!(
+        counted.lines().any(|line| {
+            line.starts_with("doorward_authority_requests_total{")
+                && ["GET", "/.well-known/jwks.json", "200"]
+                    .iter()
+                    .all(|label| line.contains(&format!("\"{label}\"")))
+        }),
+        "{counted}"
+    );
 }

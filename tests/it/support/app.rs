@@ -8,7 +8,7 @@ use bytes::Bytes;
 use doorward::authority::app::Authority;
 use doorward::authority::config::Config;
 use doorward::authority::credentials::{Doer, tokens};
-use doorward::authority::http::router;
+use doorward::authority::http::Api;
 use doorward::authority::init::{Initialized, initialize};
 use doorward::authority::manifests;
 use doorward::domain::user::{User, UserState};
@@ -24,7 +24,6 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 
 /// 2027-01-15, in whole seconds.
@@ -100,7 +99,7 @@ impl TestApp {
             .join()
             .unwrap()
         };
-        let service = TowerToHyperService::new(router(Arc::clone(&authority)));
+        let service = Api::new(Arc::clone(&authority));
         serve(listening, service, ServeLimits::default(), &authority.tasks).unwrap();
         let mut app = Self {
             authority,
@@ -404,7 +403,7 @@ fn listen(
         .map(Arc::new)
         .unwrap();
     let (listening, address) = bind();
-    let service = TowerToHyperService::new(router(Arc::clone(&authority)));
+    let service = Api::new(Arc::clone(&authority));
     serve(listening, service, ServeLimits::default(), &authority.tasks).unwrap();
     (authority, address)
 }

@@ -5,9 +5,11 @@
 //! of this (RFC 9700 §2.6).
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// Lets browsers of any origin read the answer.
 pub(super) async fn any_origin(request: Request, next: Next) -> Response {
@@ -21,9 +23,8 @@ pub(super) async fn any_origin(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     let headers = response.headers_mut();
-    let any = HeaderValue::from_static("*");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     if preflight {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
         for (name, value) in [
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
             (
@@ -35,10 +36,16 @@ pub(super) async fn any_origin(request: Request, next: Next) -> Response {
             headers.insert(name, HeaderValue::from_static(value));
         }
     } else {
-        headers.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("dpop-nonce, www-authenticate"),
-        );
+        let_any_origin_read(headers);
     }
     response
+}
+
+/// What an answer says that browsers may give to any origin.
+pub(super) fn let_any_origin_read(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("dpop-nonce, www-authenticate"),
+    );
 }

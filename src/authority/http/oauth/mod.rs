@@ -18,4 +18,5 @@ mod routes;
 mod token;
 mod userinfo;
 
+pub(super) use metadata::{Published, Ready};
 pub(super) use routes::routes;
