@@ -14,6 +14,8 @@ pub mod authority;
 pub mod cli;
 pub mod crypto;
 pub mod domain;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod policy;
 pub mod protocol;
 pub mod replication;

@@ -11,6 +11,7 @@ use super::explain::ExplainArgs;
 use super::invite::InviteArgs;
 use super::manifest::ManifestArgs;
 use super::member::MemberArgs;
+use super::openapi::OpenapiArgs;
 use super::org::OrgArgs;
 use super::policy::PolicyArgs;
 use super::profile::ConnectionArgs;
@@ -65,5 +66,6 @@ pub(super) enum Command {
     User(UserArgs),
     Client(ClientArgs),
     Provider(ProviderArgs),
+    Openapi(OpenapiArgs),
     Completions(CompletionsArgs),
 }

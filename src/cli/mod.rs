@@ -17,6 +17,7 @@ mod http;
 mod invite;
 mod manifest;
 mod member;
+mod openapi;
 mod org;
 pub mod output;
 mod policy;

@@ -7,8 +7,8 @@ use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
 use super::{
-    check, client, completions, decisions, dev, explain, invite, manifest, member, org, policy,
-    provider, routes, status, user,
+    check, client, completions, decisions, dev, explain, invite, manifest, member, openapi, org,
+    policy, provider, routes, status, user,
 };
 use crate::domain::Secret;
 
@@ -49,6 +49,7 @@ async fn dispatch(
         Command::User(args) => user::run(args, &profile()?, output).await,
         Command::Client(args) => client::run(args, &profile()?, output).await,
         Command::Provider(args) => provider::run(args, &profile()?, output).await,
+        Command::Openapi(args) => Ok(openapi::run(args, output)),
         Command::Completions(args) => Ok(completions::run(args, output)),
     }
 }

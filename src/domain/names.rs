@@ -85,7 +85,7 @@ fn check(
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $what:literal, $inner:expr, $allowed:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal, $inner:expr, $pattern:literal, $allowed:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "Cow<'_, str>", into = "String")]
@@ -94,6 +94,9 @@ macro_rules! names {
         impl $name {
             /// The alphabet in words, for messages and the JSON Schema.
             pub const ALLOWED: &'static str = $allowed;
+
+            /// The same as a regular expression, for schemas.
+            pub const PATTERN: &'static str = $pattern;
 
             /// The name's text.
             pub fn as_str(&self) -> &str {
@@ -154,18 +157,22 @@ names! {
     /// A service: `billing`.
     ServiceName, "service",
         |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+        "^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$",
         "lower-case letters, digits and `-`, with a letter or digit at both ends";
     /// A kind of thing a service guards: `invoice`, `deployments.apps/scale`.
     ResourceName, "resource",
         |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_./".contains(&byte),
+        "^[a-z0-9]([a-z0-9_./-]{0,48}[a-z0-9])?$",
         "lower-case letters, digits, `-`, `_`, `.` and `/`, with a letter or digit at both ends";
     /// What is done to it: `read`, `deletecollection`.
     ActionName, "action",
         |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte),
+        "^[a-z0-9]([a-z0-9_.-]{0,48}[a-z0-9])?$",
         "lower-case letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
     /// A role of a service: `viewer`.
     RoleName, "role",
         |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte),
+        "^[a-z0-9]([a-z0-9_.-]{0,48}[a-z0-9])?$",
         "lower-case letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
 }
 

@@ -11,6 +11,7 @@ use super::user::Provider;
 
 /// How to speak with a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// OpenID Connect with discovery.
@@ -87,6 +88,7 @@ impl FromStr for ProviderKind {
 
 /// How we prove to a provider who we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamAuth {
     /// In the `Authorization` header.
@@ -168,6 +170,7 @@ pub struct ProviderSpec {
 
 /// Who declared a provider, and so who may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderSource {
     /// The authority's configuration file.

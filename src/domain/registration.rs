@@ -75,6 +75,7 @@ impl From<HostPattern> for String {
 
 /// What a client that registers with one token may be. What is not named here it may not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationPolicy {
     /// The hosts that it may be sent back to over https.
@@ -90,6 +91,7 @@ pub struct RegistrationPolicy {
     pub grant_types: GrantTypes,
     /// The most it may ask its users for, space-delimited.
     #[serde(with = "scope_text")]
+    #[cfg_attr(feature = "openapi", schemars(with = "String"))]
     pub scope: Scopes,
     /// The audiences it may ask for (RFC 8707).
     #[serde(default)]

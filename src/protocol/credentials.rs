@@ -15,6 +15,7 @@ pub const JOIN_TOKEN_PREFIX: &str = "dwj_";
 
 /// `POST /v1/clients`: a client of an operator, or of the service named.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateClient {
     /// Its public name.
@@ -34,6 +35,7 @@ pub struct CreateClient {
 
 /// The kinds that can be made over the API; sidecars enrol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CreateKind {
     /// Runs the authority.
@@ -44,6 +46,7 @@ pub enum CreateKind {
 
 /// A client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ClientView {
     /// Its public name.
     pub client_id: ClientIdentifier,
@@ -70,6 +73,7 @@ pub struct ClientView {
 
 /// A client with a secret that is shown this once.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ClientWithSecret {
     /// The client.
     #[serde(flatten)]
@@ -83,6 +87,7 @@ pub struct ClientWithSecret {
 
 /// `POST /v1/clients/{client_id}/secret`: rotates the secret.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RotateSecret {
     /// For how many seconds the secret before it still works; 0 ends it at once.
@@ -92,6 +97,7 @@ pub struct RotateSecret {
 
 /// `POST /v1/sidecars/join-tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateJoinToken {
     /// What the sidecar is called unless it says otherwise.
@@ -100,6 +106,7 @@ pub struct CreateJoinToken {
 
 /// A join token, shown this once.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct JoinTokenView {
     /// The whole text, feed key included: hand it to the sidecar.
     pub join_token: String,
@@ -111,6 +118,7 @@ pub struct JoinTokenView {
 
 /// `POST /v1/sidecars/enroll`. The token is the credential: no bearer is needed.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Enroll {
     /// The secret part of the join token; the whole text is taken too.
@@ -122,6 +130,7 @@ pub struct Enroll {
 
 /// What a sidecar gets for its join token, shown this once.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Enrolled {
     /// The sidecar.
     pub sidecar_id: SidecarId,
@@ -137,6 +146,7 @@ pub struct Enrolled {
 
 /// A sidecar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SidecarView {
     /// Its id.
     pub id: SidecarId,

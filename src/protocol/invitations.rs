@@ -7,6 +7,7 @@ use crate::domain::{InvitationId, OrganizationId, RoleKey, Timestamp};
 
 /// `POST /v1/organizations/{organization}/invitations`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateInvitation {
     /// What the invited user will hold.
@@ -22,6 +23,7 @@ pub struct CreateInvitation {
 
 /// An invitation as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct InvitationView {
     /// Its id.
     pub id: InvitationId,
@@ -42,6 +44,7 @@ pub struct InvitationView {
 
 /// A new invitation, with its link. The link is shown this once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreatedInvitation {
     /// The invitation.
     #[serde(flatten)]

@@ -22,6 +22,7 @@ pub const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
 
 /// Who a token is for (`aud`): one text or a list of them (RFC 7519 §4.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Audience {
     /// One audience, as Doorward writes it.
@@ -107,6 +108,7 @@ pub struct AccessTokenClaims {
 
 /// Which key a token is bound to (RFC 7800).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Confirmation {
     /// The key's RFC 7638 thumbprint, SHA-256 in base64url.
     pub jkt: String,

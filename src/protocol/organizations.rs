@@ -16,6 +16,7 @@ pub const DEFAULT_PAGE: u16 = 50;
 
 /// `POST /v1/organizations`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateOrganization {
     /// The name people see.
@@ -29,6 +30,7 @@ pub struct CreateOrganization {
 
 /// `PATCH /v1/organizations/{organization}`: what is absent stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateOrganization {
     /// The new name.
@@ -41,6 +43,7 @@ pub struct UpdateOrganization {
 
 /// `POST /v1/organizations/{organization}/members`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddMember {
     /// Who.
@@ -52,6 +55,7 @@ pub struct AddMember {
 /// `PUT /v1/organizations/{organization}/members/{user}`: makes the user a member with this primary
 /// role, whether or not it was one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutMember {
     /// Who, again: when given, the same as in the path.
@@ -63,6 +67,7 @@ pub struct PutMember {
 
 /// `POST /v1/users`: a user known before the first login.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateUser {
     /// The name people see.
@@ -77,6 +82,7 @@ pub struct CreateUser {
 
 /// A user's account at an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// The provider: `google`.
@@ -87,6 +93,7 @@ pub struct Account {
 
 /// An organization as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrganizationView {
     /// Its id.
     pub id: OrganizationId,
@@ -114,6 +121,7 @@ impl From<Organization> for OrganizationView {
 
 /// A member as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct MemberView {
     /// The organization.
     pub organization: OrganizationId,
@@ -133,6 +141,7 @@ pub struct MemberView {
 
 /// A user as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserView {
     /// The id, the only thing tokens and sidecars know.
     pub id: UserId,
@@ -167,6 +176,11 @@ impl From<User> for UserView {
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "{T}Page")
+)]
 pub struct Page<T> {
     /// The items, in an order that never changes.
     pub items: Vec<T>,
@@ -177,6 +191,7 @@ pub struct Page<T> {
 
 /// Which page of a list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// The `next` of the page before.
@@ -184,12 +199,18 @@ pub struct PageQuery {
     pub after: Option<String>,
     /// How many items, 1 to [`MAX_PAGE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = MAX_PAGE)))]
     pub limit: Option<u16>,
 }
 
 /// What a write answers: the thing as it is now, and the token to ask for answers that know of the
 /// write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "{T}Changed")
+)]
 pub struct Changed<T> {
     /// The thing itself.
     #[serde(flatten)]
@@ -200,4 +221,5 @@ pub struct Changed<T> {
 
 /// What a delete answers beside the freshness token: nothing is left to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Gone {}

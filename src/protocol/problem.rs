@@ -21,6 +21,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// One mistake in what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Mistake {
     /// Where it is: a JSON pointer into the body; empty for the whole.
     pub pointer: String,
@@ -66,6 +67,7 @@ impl fmt::Display for Mistake {
 
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// A URI that names the kind of problem.
     #[serde(rename = "type")]

@@ -9,6 +9,7 @@ use crate::domain::{RegistrationTokenId, Timestamp};
 
 /// `POST /v1/registration-tokens`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateRegistrationToken {
     /// A name for people.
@@ -25,6 +26,7 @@ pub struct CreateRegistrationToken {
 
 /// An initial access token as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RegistrationTokenView {
     /// Its id.
     pub id: RegistrationTokenId,
@@ -45,6 +47,7 @@ pub struct RegistrationTokenView {
 
 /// A new token, shown this once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreatedRegistrationToken {
     /// What it is.
     #[serde(flatten)]

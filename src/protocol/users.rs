@@ -9,6 +9,7 @@ use super::organizations::UserView;
 
 /// `GET /v1/users`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UsersQuery {
     /// A user's id, or what an address or a name begins with.
@@ -25,6 +26,7 @@ pub struct UsersQuery {
 /// `GET /v1/users/{user}/export`: everything that is held on a person. Hashes, sealed tokens and
 /// keys are no data on the person and left out; that they exist is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserExport {
     /// When this was written.
     pub exported_at: Timestamp,
@@ -52,6 +54,7 @@ pub struct UserExport {
 
 /// An account at an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedAccount {
     /// The provider.
     pub provider: String,
@@ -71,6 +74,7 @@ pub struct ExportedAccount {
 
 /// A login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedSession {
     /// Its id.
     pub id: SessionId,
@@ -90,6 +94,7 @@ pub struct ExportedSession {
 
 /// What a client was granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedGrant {
     /// The client's public name.
     pub client_id: String,
@@ -107,6 +112,7 @@ pub struct ExportedGrant {
 
 /// What the person agreed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedConsent {
     /// The client's public name.
     pub client_id: String,
@@ -118,6 +124,7 @@ pub struct ExportedConsent {
 
 /// A role in an organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedRole {
     /// The organization.
     pub organization: OrganizationId,
@@ -129,6 +136,7 @@ pub struct ExportedRole {
 
 /// An audit row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExportedAudit {
     /// When.
     pub at: Timestamp,

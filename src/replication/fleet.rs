@@ -15,6 +15,7 @@ const MAX_DETAIL: usize = 500;
 
 /// What is known of one follower.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Follower {
     /// Its client id.
     pub client_id: String,
@@ -32,6 +33,7 @@ pub struct Follower {
 
 /// What a follower could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// A word for machines.
     pub kind: String,

@@ -18,6 +18,7 @@ mod hardening;
 mod interop;
 mod login;
 mod oauth;
+mod openapi;
 mod pages;
 mod proxies;
 mod replication;

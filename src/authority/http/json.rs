@@ -21,8 +21,9 @@ const MAX_DEPTH: usize = 16;
 
 /// What the `PUT` of a declaration may ask for.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlanQuery {
+pub(crate) struct PlanQuery {
     /// Show the plan; write nothing.
     #[serde(default)]
     pub(super) dry_run: bool,

@@ -47,8 +47,9 @@ impl From<SyncError> for HttpError {
 
 /// What a `PUT` may ask for beside the apply itself.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct PutQuery {
+pub(crate) struct PutQuery {
     /// Show the plan and its blast radius; write nothing.
     #[serde(default)]
     dry_run: bool,

@@ -13,7 +13,7 @@ pub mod feed;
 pub mod invitations;
 pub mod json;
 mod load;
-mod login;
+pub(crate) mod login;
 pub mod manifests;
 mod oauth;
 pub mod organizations;

@@ -35,7 +35,10 @@ struct Before {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").finish_non_exhaustive()
+        // With its routes: a test holds them and the OpenAPI document together.
+        f.debug_struct("Api")
+            .field("routed", &self.routed)
+            .finish_non_exhaustive()
     }
 }
 

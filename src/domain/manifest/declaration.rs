@@ -42,6 +42,7 @@ pub fn default_assignable_by() -> PermissionKey {
 
 /// What is said of a permission beside its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DeclaredPermission {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +54,7 @@ pub struct DeclaredPermission {
 
 /// What is said of a role beside its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DeclaredRole {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

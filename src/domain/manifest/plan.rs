@@ -26,6 +26,7 @@ pub struct Live {
 
 /// From one value to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Change<T> {
     /// What is live.
     pub from: T,
@@ -36,6 +37,7 @@ pub struct Change<T> {
 /// The difference between a service's live rows and a manifest. Its serialized form is what the API
 /// shows; nothing in it depends on members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Whose manifest.
     pub service: ServiceName,
@@ -57,6 +59,7 @@ pub struct Plan {
 
 /// Permissions that come, go or are described anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PermissionChanges {
     /// Declared for the first time.
     pub added: BTreeMap<PermissionKey, DeclaredPermission>,
@@ -68,6 +71,7 @@ pub struct PermissionChanges {
 
 /// Roles that come, go or change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RoleChanges {
     /// Declared for the first time.
     pub added: BTreeMap<RoleName, DeclaredRole>,
@@ -79,6 +83,7 @@ pub struct RoleChanges {
 
 /// How a role changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RoleChange {
     /// Described anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +121,7 @@ impl RoleChange {
 
 /// How a scope changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ScopeChange {
     /// Permissions that tokens with the scope may use from now on.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -127,6 +133,7 @@ pub struct ScopeChange {
 
 /// Services that come and go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ServiceChanges {
     /// New ones.
     pub added: BTreeSet<ServiceName>,
@@ -136,6 +143,7 @@ pub struct ServiceChanges {
 
 /// Something the author may not have meant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Warning {
     /// For programs: `removed-without-deprecation`, `grants-deprecated`, `version-reused`.
     pub code: Cow<'static, str>,

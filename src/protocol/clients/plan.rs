@@ -12,6 +12,7 @@ use crate::domain::{ClientIdentifier, FreshnessToken, Timestamp};
 
 /// What becomes of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AppAction {
     /// It is made.
@@ -24,6 +25,7 @@ pub enum AppAction {
 
 /// One field of a registration, before and after; `null` where it is not set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FieldChange {
     /// The field.
     pub field: String,
@@ -45,6 +47,7 @@ impl fmt::Display for FieldChange {
 
 /// `PUT /v1/clients/{client_id}?dry_run=true`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AppPlan {
     /// Which client.
     pub client_id: ClientIdentifier,
@@ -60,6 +63,7 @@ pub struct AppPlan {
 
 /// `PUT /v1/clients/{client_id}`
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AppApplied {
     /// What was done.
     #[serde(flatten)]
@@ -81,6 +85,7 @@ impl fmt::Debug for AppApplied {
 
 /// `GET /v1/clients/{client_id}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AppView {
     /// Its public name.
     pub client_id: ClientIdentifier,

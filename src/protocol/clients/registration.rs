@@ -11,6 +11,7 @@ use crate::domain::{ClientIdentifier, Scopes, Secret};
 
 /// RFC 7591 §3.2.2, and RFC 6750 §3.1 for the tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationErrorCode {
     /// One of `redirect_uris` may not be registered.
@@ -29,6 +30,7 @@ pub enum RegistrationErrorCode {
 
 /// A refused registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[error("{error_description}")]
 pub struct RegistrationError {
     /// The code.

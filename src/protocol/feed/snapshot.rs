@@ -136,6 +136,7 @@ impl SnapshotManifest {
 
 /// `POST /v1/feeds/{feed}/acks`: where a follower stands, and what went wrong if something did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ack {
     /// The epoch applied.
@@ -151,6 +152,7 @@ pub struct Ack {
 
 /// Why a follower could not apply what follows its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AckError {
     /// One of `poison_frame`, `disk_full`, `schema`, `corrupt`.

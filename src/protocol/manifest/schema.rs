@@ -13,11 +13,11 @@ use crate::domain::{ActionName, ResourceName, RoleName, ServiceName};
 /// The schema, draft 2020-12.
 #[expect(clippy::too_many_lines, reason = "one document, read as a whole")]
 pub fn json_schema() -> Value {
-    let name = |alphabet: &str, allowed: &str| {
+    let name = |pattern: &str, allowed: &str| {
         json!({
             "type": "string",
             "description": allowed,
-            "pattern": format!("^[a-z0-9]([{alphabet}]*[a-z0-9])?$"),
+            "pattern": pattern,
             "maxLength": MAX_NAME_LEN,
         })
     };
@@ -74,10 +74,10 @@ pub fn json_schema() -> Value {
             },
         },
         "$defs": {
-            "service": name("a-z0-9-", ServiceName::ALLOWED),
-            "resource": name("a-z0-9_./-", ResourceName::ALLOWED),
-            "action": name("a-z0-9_.-", ActionName::ALLOWED),
-            "role_name": name("a-z0-9_.-", RoleName::ALLOWED),
+            "service": name(ServiceName::PATTERN, ServiceName::ALLOWED),
+            "resource": name(ResourceName::PATTERN, ResourceName::ALLOWED),
+            "action": name(ActionName::PATTERN, ActionName::ALLOWED),
+            "role_name": name(RoleName::PATTERN, RoleName::ALLOWED),
             "description": { "type": ["string", "null"], "maxLength": limits::MAX_DESCRIPTION },
             "deprecated": {
                 "description": "Announces the removal.",

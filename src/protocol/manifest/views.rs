@@ -14,6 +14,7 @@ use crate::protocol::problem::Mistake;
 
 /// The answer to a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PlanView {
     /// Whether an apply would change nothing that decides anything.
     pub unchanged: bool,
@@ -30,6 +31,7 @@ pub struct PlanView {
 
 /// Something that stands in the way of an apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConflictView {
     /// The code that an apply would answer with.
     pub code: String,
@@ -40,6 +42,7 @@ pub struct ConflictView {
 
 /// Which members gain and lose permissions, over all the roles that each holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BlastRadius {
     /// Members who gain or lose anything.
     pub members: u64,
@@ -58,6 +61,7 @@ pub struct BlastRadius {
 
 /// How many members a changed role has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RoleHolders {
     /// Members who hold it.
     pub holders: u64,
@@ -72,6 +76,7 @@ pub struct RoleHolders {
 
 /// One member who gains or loses permissions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Affected {
     /// Of which organization.
     pub organization: OrganizationId,
@@ -89,6 +94,7 @@ pub struct Affected {
 
 /// The answer to an apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AppliedView {
     /// Whether nothing changed that decides anything.
     pub unchanged: bool,
@@ -102,6 +108,7 @@ pub struct AppliedView {
 
 /// A service's manifest as applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ManifestView {
     /// When, by whom, which version.
     #[serde(flatten)]
@@ -114,6 +121,7 @@ pub struct ManifestView {
 
 /// A service that synced a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ServiceView {
     /// Its name.
     pub service: ServiceName,
@@ -130,6 +138,7 @@ pub struct ServiceView {
 
 /// A role that a service declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RoleView {
     /// Its names.
     pub role: RoleKey,
@@ -145,6 +154,7 @@ pub struct RoleView {
 
 /// A permission that a service declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PermissionView {
     /// Its names.
     pub permission: PermissionKey,
@@ -156,6 +166,11 @@ pub struct PermissionView {
 
 /// One page of a list in a fixed order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(schemars::JsonSchema),
+    schemars(rename = "{T}Page")
+)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,

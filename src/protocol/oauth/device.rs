@@ -45,6 +45,7 @@ pub fn parse_device_request(
 
 /// What the device is told (RFC 8628 §3.2).
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DeviceResponse {
     /// For the device alone.
     pub device_code: String,

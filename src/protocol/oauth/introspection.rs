@@ -34,6 +34,7 @@ pub fn parse_token_query(
 
 /// What a token is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Introspection {
     /// Whether it counts. Of one that does not, nothing else is told.
     pub active: bool,

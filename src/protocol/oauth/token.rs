@@ -53,6 +53,7 @@ pub enum TokenGrant {
 
 /// RFC 6749 §5.2 and RFC 8707 §2: what the client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OAuthErrorCode {
     /// The request is malformed.
@@ -103,6 +104,7 @@ impl OAuthErrorCode {
 
 /// The body of a refused token request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[error("{error_description}")]
 pub struct OAuthError {
     /// The code.
@@ -145,6 +147,7 @@ impl OAuthError {
 
 /// The body of a granted token request (RFC 6749 §5.1).
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenResponse {
     /// The token.
     pub access_token: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The metadata. Lists hold what works and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the members of a document that others have specified"

@@ -6,6 +6,7 @@ use crate::domain::UserId;
 
 /// What is told of a user. What the token's scopes do not name is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserInfo {
     /// The user.
     pub sub: UserId,

@@ -23,6 +23,7 @@ const MAX_SECRET_LEN: usize = 4096;
 /// A provider's declaration, as a document or a part of one. Only what differs from the defaults
 /// needs to be there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProviderDocument {
     /// How to speak with it: `oidc`, `google` or `github`.
@@ -62,11 +63,13 @@ pub struct ProviderDocument {
     /// Our secret there: absent leaves it as it is, `null` takes it away. It is read and never
     /// written.
     #[serde(default, skip_serializing, deserialize_with = "present")]
+    #[cfg_attr(feature = "openapi", schemars(with = "Option<String>"))]
     pub client_secret: Option<Option<Secret<String>>>,
 }
 
 /// `organization service/role`, or a list of such texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "`organization service/role` is wanted, or a list of such texts"

@@ -11,6 +11,7 @@ use crate::protocol::clients::{FieldChange, differences};
 
 /// What becomes of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderAction {
     /// It is made.
@@ -23,6 +24,7 @@ pub enum ProviderAction {
 
 /// What becomes of our secret at a provider. Neither the old nor the new one is ever told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SecretChange {
     /// It stays as it is.
@@ -35,6 +37,7 @@ pub enum SecretChange {
 
 /// `PUT /v1/providers/{provider}?dry_run=true`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProviderPlan {
     /// Which provider.
     pub provider: Provider,
@@ -53,6 +56,7 @@ pub struct ProviderPlan {
 
 /// `PUT /v1/providers/{provider}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProviderApplied {
     /// What was done.
     #[serde(flatten)]
@@ -63,6 +67,7 @@ pub struct ProviderApplied {
 
 /// `GET /v1/providers/{provider}`, and each item of the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProviderView {
     /// Its name.
     pub provider: Provider,

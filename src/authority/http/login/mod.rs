@@ -7,6 +7,9 @@ mod pages;
 mod provider_tokens;
 mod sign_in;
 
+#[cfg(feature = "openapi")]
+pub(crate) use provider_tokens::ProviderTokenView;
+
 use std::sync::Arc;
 
 use axum::Router;

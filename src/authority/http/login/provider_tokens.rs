@@ -15,7 +15,8 @@ use crate::protocol::problem::Problem;
 
 /// A provider's token, as its API wants it.
 #[derive(Serialize)]
-pub(super) struct ProviderTokenView {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub(crate) struct ProviderTokenView {
     provider: String,
     access_token: String,
     token_type: &'static str,
