@@ -96,6 +96,7 @@ unpack_debian() {
 # Programs that others wrote.
 . tests/interop/setup.sh
 . tests/proxies/setup.sh
+. tests/solver/setup.sh
 
 # With nginx, if it is there by now.
 [ $# -gt 0 ] || browser_tests

@@ -22,7 +22,7 @@ use super::user::UserArgs;
 
 /// Asks, shows and changes who may do what.
 ///
-/// Exit codes: 0 done (check: allowed), 1 denied (check only), 2 wrong arguments, files or
+/// Exit codes: 0 done (check: allowed), 1 denied (check), failed (policy test, prove), 2 wrong arguments, files or
 /// credentials, 3 refused by the server, 4 nobody answered, 5 a failure of this machine.
 #[derive(Debug, Parser)]
 #[command(

@@ -39,7 +39,7 @@ async fn dispatch(
         Command::Check(args) => check::run(args, &profile()?, output).await,
         Command::Explain(args) => explain::run(args, &profile()?, output).await,
         Command::Status(_) => Ok(status::run(&profile()?, output).await),
-        Command::Policy(args) => policy::run(args, &profile()?, output).await,
+        Command::Policy(args) => policy::run(args, profile, output).await,
         Command::Routes(args) => routes::run(args, output),
         Command::Decisions(args) => decisions::run(args, output),
         Command::Manifest(args) => manifest::run(args, &profile()?, output).await,

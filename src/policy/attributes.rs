@@ -190,6 +190,24 @@ pub struct Attributes {
     pub(super) context: Part,
 }
 
+#[cfg(feature = "prove")]
+fn merged(part: &str, one: &Part, other: &Part) -> Result<Part, String> {
+    let mut union = one.clone();
+    for (name, declared) in other {
+        match union.insert(name.clone(), *declared) {
+            Some(before) if before != *declared => {
+                return Err(format!(
+                    "the attribute `{name}` of `{part}` is `{}` on one side and `{}` on the other",
+                    before.name(),
+                    declared.name()
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(union)
+}
+
 type RawPart = BTreeMap<Spanned<String>, Spanned<String>>;
 
 #[derive(Deserialize, Default)]
@@ -261,6 +279,24 @@ impl Attributes {
         } else {
             Err(problems.into())
         }
+    }
+
+    /// Everything that either declares, for policies of both.
+    ///
+    /// # Errors
+    ///
+    /// The attribute that both declare with different types.
+    #[cfg(feature = "prove")]
+    pub(super) fn union(&self, other: &Self) -> Result<Self, String> {
+        let mut union = self.clone();
+        for (name, part) in &other.resources {
+            let mine = union.resources.entry(name.clone()).or_default();
+            *mine = merged(name, mine, part)?;
+        }
+        union.subject = merged("subject", &self.subject, &other.subject)?;
+        union.action = merged("action", &self.action, &other.action)?;
+        union.context = merged("context", &self.context, &other.context)?;
+        Ok(union)
     }
 
     /// The attributes of a resource type.

@@ -6,11 +6,12 @@
 //! Cedar CLI. A role's permissions are its action group's members: a change of them changes
 //! entities, never policies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId};
 
+use crate::domain::manifest::Manifest;
 use crate::domain::{PermissionId, PermissionKey, RoleId, RoleKey};
 
 use super::entities;
@@ -26,6 +27,42 @@ pub struct PolicyFacts {
     /// Which role grants which permission. A pair whose role or permission is not listed grants
     /// nothing.
     pub grants: Vec<(RoleId, PermissionId)>,
+}
+
+impl PolicyFacts {
+    /// What these manifests declare, each of another service. A permission of a service that is not
+    /// among them counts as declared where a role grants it. Ids only tie the lists together.
+    pub fn of_manifests<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
+        let mut permissions: BTreeSet<&PermissionKey> = BTreeSet::new();
+        let mut roles: BTreeMap<RoleKey, &BTreeSet<PermissionKey>> = BTreeMap::new();
+        for manifest in manifests {
+            permissions.extend(manifest.declared.permissions.keys());
+            for (name, role) in &manifest.declared.roles {
+                permissions.extend(&role.permissions);
+                let key = RoleKey {
+                    service: manifest.service.clone(),
+                    name: name.clone(),
+                };
+                roles.insert(key, &role.permissions);
+            }
+        }
+        let mut facts = Self::default();
+        let mut places: HashMap<&PermissionKey, PermissionId> = HashMap::new();
+        for (number, key) in (1..).zip(permissions) {
+            let id = PermissionId::from_u128(number);
+            places.insert(key, id);
+            facts.permissions.push((id, key.clone()));
+        }
+        for (number, (key, granted)) in (1..).zip(roles) {
+            let id = RoleId::from_u128(number);
+            facts.roles.push((id, key));
+            let granted = granted.iter().filter_map(|key| places.get(key));
+            facts
+                .grants
+                .extend(granted.map(|permission| (id, *permission)));
+        }
+        facts
+    }
 }
 
 /// Why facts make no engine. The store's constraints rule all of these out.

@@ -103,6 +103,17 @@ struct Set {
     attributes: Attributes,
 }
 
+/// Where a hand-written policy stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PolicyPlace {
+    /// The policy's id.
+    pub id: String,
+    /// The file's name as the caller gave it.
+    pub file: String,
+    /// The line it begins on, from one.
+    pub line: usize,
+}
+
 /// A hand-written policy and what its scope says.
 pub(super) struct CustomPolicy {
     pub(super) id: Arc<str>,
@@ -222,6 +233,30 @@ impl CustomPolicies {
         } else {
             Err(problems.into())
         }
+    }
+
+    /// Where each policy stands, in order of the files.
+    pub fn places(&self) -> Vec<PolicyPlace> {
+        let mut seen: HashMap<usize, std::vec::IntoIter<usize>> = HashMap::new();
+        self.policies()
+            .iter()
+            .map(|custom| {
+                let (file, text) = self
+                    .0
+                    .files
+                    .get(custom.file)
+                    .map_or(("", ""), |(file, text)| (file, text));
+                // Policies of a file come in the order of its text.
+                let starts = seen
+                    .entry(custom.file)
+                    .or_insert_with(|| statements(text).into_iter());
+                PolicyPlace {
+                    id: custom.id.to_string(),
+                    file: file.to_owned(),
+                    line: Problem::at(file, text, starts.next().unwrap_or(0), String::new()).line,
+                }
+            })
+            .collect()
     }
 
     /// How many policies there are.
@@ -377,6 +412,42 @@ fn parse_file(index: usize, file: &str, text: &str) -> Result<Vec<CustomPolicy>,
         .collect())
 }
 
+/// Where each statement of a text that parsed begins: a policy ends with a semicolon, and one stands
+/// nowhere else but in strings and comments.
+pub(super) fn statements(text: &str) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut inside = false;
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '/' if characters.peek().is_some_and(|(_, next)| *next == '/') => {
+                while characters.next_if(|(_, next)| *next != '\n').is_some() {}
+                continue;
+            }
+            '"' => {
+                while let Some((_, next)) = characters.next() {
+                    match next {
+                        '\\' => _ = characters.next(),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            ';' => {
+                inside = false;
+                continue;
+            }
+            blank if blank.is_whitespace() => continue,
+            _ => {}
+        }
+        if !inside {
+            starts.push(at);
+            inside = true;
+        }
+    }
+    starts
+}
+
 fn id_problem(id: &str, other: Option<String>, file: &str, text: &str) -> Option<Problem> {
     let message = if id.trim().is_empty() {
         "a policy's `@id` cannot be empty".to_owned()
@@ -502,6 +573,22 @@ mod tests {
         let ids: Vec<&str> = custom.policies().iter().map(|p| p.id.as_ref()).collect();
         assert_eq!(ids, ["a.cedar#1", "named", "a.cedar#3"]);
         assert_eq!(custom.policies()[1].policy.id().to_string(), "named");
+    }
+
+    #[test]
+    fn a_policy_stands_where_its_statement_begins() {
+        let custom = parse(
+            "// a; b\n\n@id(\"one; \\\"two\")\npermit (principal, action, resource);\n\n  // c\n  \
+             forbid (principal, action, resource); permit\n(principal, action, resource);",
+        )
+        .unwrap();
+        let places: Vec<(String, usize)> = custom
+            .places()
+            .into_iter()
+            .map(|place| (place.id, place.line))
+            .collect();
+        let wanted = [("one; \"two", 3), ("a.cedar#2", 7), ("a.cedar#3", 7)];
+        assert_eq!(places, wanted.map(|(id, line)| (id.to_owned(), line)));
     }
 
     #[test]

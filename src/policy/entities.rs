@@ -52,6 +52,18 @@ pub(super) fn organization(id: OrganizationId) -> EntityUid {
     uid(&TYPES.organization, &id.to_string())
 }
 
+/// An organization by the text of the id, as a hand-written policy names it.
+#[cfg(feature = "prove")]
+pub(super) fn named_organization(id: &str) -> EntityUid {
+    uid(&TYPES.organization, id)
+}
+
+/// The type of every principal.
+#[cfg(feature = "prove")]
+pub(super) fn membership_type() -> EntityTypeName {
+    TYPES.membership.clone()
+}
+
 /// A user by the text of the id: callers name users that Doorward may not know.
 pub(super) fn user(id: &str) -> EntityUid {
     uid(&TYPES.user, id)

@@ -25,6 +25,7 @@
 pub mod attributes;
 pub mod compile;
 pub mod custom;
+pub mod difference;
 pub mod engine;
 mod entities;
 pub mod evaluate;
@@ -33,6 +34,8 @@ pub mod export;
 mod memo;
 pub mod plan;
 pub mod platform;
+#[cfg(feature = "prove")]
+pub mod prove;
 pub mod role_sets;
 pub mod schema;
 pub mod scopes;
@@ -46,6 +49,7 @@ mod tests;
 pub use attributes::{Attributes, WrongType};
 pub use compile::{BuildError, PolicyFacts};
 pub use custom::{CustomError, CustomPolicies, Problem};
+pub use difference::RoleDifference;
 pub use engine::{ActionIndex, Engine, Verdict};
 pub use evaluate::{Evaluation, Fault, Question, Resource};
 pub use explain::{Cause, Explanation, PolicyNote};

@@ -14,11 +14,15 @@ use cedar_policy::{
     PolicyId, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
+use super::custom::{PolicyPlace, statements};
 use crate::domain::manifest::Manifest;
 use crate::domain::{ClientKind, OrganizationId, RoleKey, Scopes, ServiceName, UserId};
 
 /// The rules written by hand.
 const RULES: &str = include_str!("../../policies/platform.cedar");
+
+/// Its name, for messages.
+const RULES_FILE: &str = "policies/platform.cedar";
 
 /// What the actions are about, and who acts.
 const TYPES: &str = r"
@@ -106,11 +110,11 @@ pub struct Ruling {
 /// The compiled rules. Immutable.
 #[derive(Debug)]
 pub struct Platform {
-    policies: PolicySet,
-    schema: Schema,
+    pub(super) policies: PolicySet,
+    pub(super) schema: Schema,
     actions: Entities,
-    permissions: HashMap<String, EntityUid>,
-    covered: BTreeMap<String, BTreeSet<String>>,
+    pub(super) permissions: HashMap<String, EntityUid>,
+    pub(super) covered: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Platform {
@@ -120,8 +124,17 @@ impl Platform {
     ///
     /// When manifest and hand-written rules do not fit together, which strict validation tells.
     pub fn new(auth: &Manifest) -> Result<Self, PlatformError> {
+        Self::with_rules(auth, RULES)
+    }
+
+    /// As [`Self::new`], with other hand-written rules: to try a change of them out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn with_rules(auth: &Manifest, rules: &str) -> Result<Self, PlatformError> {
         let (schema, _) = Schema::from_cedarschema_str(&schema_text(auth)).map_err(broken)?;
-        let policies = policies(auth)?;
+        let policies = policies(auth, rules)?;
         let verdict = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         if !verdict.validation_passed() {
             return Err(broken(verdict));
@@ -151,6 +164,37 @@ impl Platform {
             permissions,
             covered,
         })
+    }
+
+    /// Where each policy stands: the hand-written ones in `policies/platform.cedar`, then those of
+    /// roles, which no file holds.
+    pub fn places(&self) -> Vec<PolicyPlace> {
+        let mut places: Vec<PolicyPlace> = statements(RULES)
+            .into_iter()
+            .filter_map(|start| {
+                let rule = RULES.get(start..)?;
+                let (id, _) = rule.strip_prefix("@id(\"")?.split_once('"')?;
+                let line = RULES.get(..start)?.matches('\n').count() + 1;
+                Some(PolicyPlace {
+                    id: id.to_owned(),
+                    file: RULES_FILE.to_owned(),
+                    line,
+                })
+            })
+            .collect();
+        let mut roles: Vec<String> = self
+            .policies
+            .policies()
+            .map(|policy| policy.id().to_string())
+            .filter(|id| id.starts_with("role:"))
+            .collect();
+        roles.sort();
+        places.extend(roles.into_iter().map(|id| PolicyPlace {
+            id,
+            file: String::new(),
+            line: 0,
+        }));
+        places
     }
 
     /// Whether one of the scopes covers the permission.
@@ -360,9 +404,9 @@ fn schema_text(auth: &Manifest) -> String {
 
 /// The hand-written rules under their `@id`s, and one policy per role. What operators may is
 /// written by hand: held outside `system`, their role gives nothing.
-fn policies(auth: &Manifest) -> Result<PolicySet, PlatformError> {
+fn policies(auth: &Manifest, rules: &str) -> Result<PolicySet, PlatformError> {
     let mut set = PolicySet::new();
-    for rule in PolicySet::from_str(RULES).map_err(broken)?.policies() {
+    for rule in PolicySet::from_str(rules).map_err(broken)?.policies() {
         let id = rule
             .annotation("id")
             .ok_or_else(|| broken("a hand-written rule has no @id"))?;

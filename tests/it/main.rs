@@ -20,6 +20,7 @@ mod login;
 mod oauth;
 mod openapi;
 mod pages;
+mod policies;
 mod proxies;
 mod replication;
 mod sidecar;

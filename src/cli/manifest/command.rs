@@ -97,7 +97,7 @@ pub(in crate::cli) async fn run(
     }
 }
 
-fn path(service: &ServiceName, query: &[(&str, &str)]) -> String {
+pub(in crate::cli) fn path(service: &ServiceName, query: &[(&str, &str)]) -> String {
     let mut path = format!("/v1/services/{}/manifest", segment(service.as_str()));
     if !query.is_empty() {
         let query = form_urlencoded::Serializer::new(String::new())
@@ -109,7 +109,7 @@ fn path(service: &ServiceName, query: &[(&str, &str)]) -> String {
     path
 }
 
-async fn put<T: serde::de::DeserializeOwned>(
+pub(in crate::cli) async fn put<T: serde::de::DeserializeOwned>(
     session: &Session,
     manifest: &Manifest,
     query: &[(&str, &str)],

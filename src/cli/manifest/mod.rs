@@ -4,5 +4,5 @@ mod command;
 mod diff;
 mod file;
 
-pub(super) use command::{ManifestArgs, run};
+pub(super) use command::{ManifestArgs, path, put, run};
 pub(super) use file::{Form, load, parse};

@@ -1,5 +1,6 @@
 //! The whole matrix of who may do what on the platform, as one golden file.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use doorward::authority::access::auth_manifest;
@@ -72,6 +73,7 @@ fn columns() -> Vec<Column> {
         ("service-client", service(), every()),
         ("service-client/narrow", service(), scopes("doorward:feed")),
         ("sidecar-client", client(ClientKind::Sidecar), every()),
+        ("app-client", client(ClientKind::App), every()),
         (
             "sidecar-client/narrow",
             client(ClientKind::Sidecar),
@@ -164,6 +166,51 @@ fn who_may_do_what_on_the_platform_is_what_the_golden_file_says() {
         "policies/tests/platform.matrix is not what the rules say; review the difference after \
          UPDATE_GOLDEN=1"
     );
+}
+
+#[test]
+fn the_matrix_asks_for_every_role_and_every_kind_of_subject_and_object() {
+    // A kind that is added does not compile here until it is named.
+    let subject_kind = |subject: &Subject<'_>| match subject {
+        Subject::Membership { .. } => "membership",
+        Subject::User(_) => "user",
+        Subject::Client(ClientKind::Operator) => "operator's client",
+        Subject::Client(ClientKind::Service(_)) => "service's client",
+        Subject::Client(ClientKind::Sidecar) => "sidecar's client",
+        Subject::Client(ClientKind::App) => "app's client",
+    };
+    let object_kind = |object: &Object| match object {
+        Object::Installation => "installation",
+        Object::NewOrganization { .. } => "new organization",
+        Object::Organization(_) => "organization",
+        Object::Member { .. } => "member",
+        Object::Account(_) => "account",
+        Object::Service(_) => "service",
+    };
+    let columns = columns();
+    let subjects: BTreeSet<&str> = columns
+        .iter()
+        .map(|(_, one, _)| subject_kind(one))
+        .collect();
+    assert_eq!(subjects.len(), 6, "{subjects:?}");
+    let objects: BTreeSet<&str> = objects().iter().map(|(_, one)| object_kind(one)).collect();
+    assert_eq!(objects.len(), 6, "{objects:?}");
+    let manifest = auth_manifest().unwrap();
+    for role in manifest.declared.roles.keys() {
+        let held = columns.iter().any(|(_, subject, _)| match subject {
+            Subject::Membership { roles, .. } => roles
+                .iter()
+                .any(|key| key.to_string() == format!("auth/{role}")),
+            _ => false,
+        });
+        assert!(held, "no column holds auth/{role}");
+    }
+    // Permissions are those of the manifest, so each that anybody has is in the file.
+    let matrix = matrix();
+    for key in manifest.declared.permissions.keys() {
+        let name = format!("{}:{}", key.resource, key.action);
+        assert!(matrix.split_whitespace().any(|word| word == name), "{name}");
+    }
 }
 
 #[test]

@@ -1,21 +1,21 @@
-//! `doorward policy`: the policies that the live manifests compile to.
+//! `doorward policy export`: the policies that the live manifests compile to.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::error::CliError;
-use super::http::segment;
-use super::output::Output;
-use super::profile::Profile;
-use super::session::Session;
+use super::super::error::CliError;
+use super::super::http::segment;
+use super::super::output::Output;
+use super::super::profile::Profile;
+use super::super::session::Session;
 use crate::domain::{PermissionId, PermissionKey, RoleId, ServiceName};
 use crate::policy::compile::PolicyFacts;
 use crate::policy::custom::CustomPolicies;
@@ -26,26 +26,8 @@ use crate::protocol::manifest::{Page, PermissionView, RoleView, ServiceView};
 use crate::runtime::chain;
 use crate::sidecar::app::load_policies;
 
-/// Exports the policies that the live manifests compile to
 #[derive(Debug, Args)]
-pub(super) struct PolicyArgs {
-    #[command(subcommand)]
-    command: PolicyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Writes Cedar policies, schema and entities for the stock Cedar tools
-    #[command(after_help = "\
-Examples:
-  doorward policy export > policies.cedar
-  doorward policy export --part schema > doorward.cedarschema
-  doorward policy export --policies /etc/doorward/policies --out ./cedar")]
-    Export(ExportArgs),
-}
-
-#[derive(Debug, Args)]
-struct ExportArgs {
+pub(super) struct ExportArgs {
     /// What to print; everything as one document with --json
     #[arg(long, value_enum, default_value_t = Part::Policies)]
     part: Part,
@@ -65,11 +47,10 @@ enum Part {
 }
 
 pub(super) async fn run(
-    args: &PolicyArgs,
+    args: &ExportArgs,
     profile: &Profile,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let PolicyCommand::Export(args) = &args.command;
     let custom = match &args.policies {
         Some(folder) => load_policies(folder).map_err(|error| CliError::usage(chain(&error)))?,
         None => CustomPolicies::none(),
@@ -155,7 +136,10 @@ async fn of<T: DeserializeOwned>(
     pages(session, &path).await
 }
 
-async fn pages<T: DeserializeOwned>(session: &Session, path: &str) -> Result<Vec<T>, CliError> {
+pub(super) async fn pages<T: DeserializeOwned>(
+    session: &Session,
+    path: &str,
+) -> Result<Vec<T>, CliError> {
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
