@@ -90,7 +90,7 @@ pub(super) async fn run(
         policies: compared(args, &before, &now).await?,
         members,
     };
-    let wider = shown.may_be_wider(args, &before, &now);
+    let wider = shown.may_be_wider(&before, &now);
     output.show(&shown, Shown::words);
     Ok(ExitCode::from(u8::from(args.fail_if_wider && wider)))
 }
@@ -145,7 +145,7 @@ async fn compared(
 impl Shown {
     /// Whether anything is allowed that was not, or nobody knows.
     #[cfg(feature = "prove")]
-    fn may_be_wider(&self, _args: &DiffArgs, old: &Policies, new: &Policies) -> bool {
+    fn may_be_wider(&self, old: &Policies, new: &Policies) -> bool {
         match &self.policies {
             Some(policies) => {
                 self.widens_roles_outside(policies)
@@ -171,7 +171,7 @@ impl Shown {
     }
 
     #[cfg(not(feature = "prove"))]
-    fn may_be_wider(&self, _args: &DiffArgs, old: &Policies, new: &Policies) -> bool {
+    fn may_be_wider(&self, old: &Policies, new: &Policies) -> bool {
         self.roles.widens() || !depending(old, new).is_empty()
     }
 

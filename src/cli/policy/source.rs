@@ -43,6 +43,7 @@ impl FromStr for Source {
     }
 }
 
+#[cfg(feature = "prove")]
 impl Source {
     /// Named in a file: relative to where that stands.
     pub(super) fn beside(text: &str, file: &Path) -> Self {

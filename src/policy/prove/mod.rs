@@ -10,7 +10,7 @@
 //! scopes of a token, a suspended user, staleness) only takes away, so "never allowed" holds there
 //! too. Three things are added to what the schema says, because requests of Doorward keep to them:
 //! a resource is in one organization, a membership's id says its organization and user, and
-//! `context.now` is there where it is declared.
+//! `context.now` is there where it is declared, between 1970 and 9999.
 //!
 //! One rule is ours and not Cedar's: a forbid that fails denies. The solver is asked about Cedar's
 //! rule, under which it is skipped; where that could make a proof wrong, the answer is *undecided*.

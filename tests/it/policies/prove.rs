@@ -199,6 +199,17 @@ async fn a_permission_without_its_second_factor_is_found_at_the_time_it_happens(
 }
 
 #[tokio::test]
+async fn an_example_happens_at_a_time_that_a_clock_tells() {
+    let Some(mut solver) = solver() else { return };
+    let past = r#"
+        forbid (principal, action, resource)
+        when { context has now && context.now >= datetime("1970-01-01") };
+    "#;
+    let never = Claim::NeverAllow("true");
+    assert_eq!(ask(&site(past), never, &mut solver).await, Answer::Proved);
+}
+
+#[tokio::test]
 async fn what_is_always_allowed_is_not_allowed_where_a_forbid_fires() {
     let Some(mut solver) = solver() else { return };
     let operators = Claim::AlwaysAllow(
