@@ -97,6 +97,7 @@ unpack_debian() {
 . tests/interop/setup.sh
 . tests/proxies/setup.sh
 . tests/solver/setup.sh
+. tests/openapi/setup.sh
 
 # With nginx, if it is there by now.
 [ $# -gt 0 ] || browser_tests

@@ -11,7 +11,8 @@ use crate::openapi;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  doorward openapi authority > authority.json")]
+  doorward openapi authority > authority.json
+  doorward openapi sidecar > sidecar.json")]
 pub(super) struct OpenapiArgs {
     /// Whose
     daemon: Daemon,
@@ -21,11 +22,14 @@ pub(super) struct OpenapiArgs {
 enum Daemon {
     /// doorward-authority
     Authority,
+    /// doorward-sidecar
+    Sidecar,
 }
 
 pub(super) fn run(args: &OpenapiArgs, output: Output) -> ExitCode {
     let document = match args.daemon {
         Daemon::Authority => openapi::authority(),
+        Daemon::Sidecar => openapi::sidecar(),
     };
     output.document(&format!("{document:#}\n"));
     ExitCode::SUCCESS

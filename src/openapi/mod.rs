@@ -7,7 +7,9 @@
 mod authority;
 mod document;
 mod operation;
+mod sidecar;
 mod texts;
 
 pub use authority::{OUTSIDE as OUTSIDE_AUTHORITY, document as authority};
+pub use sidecar::{OUTSIDE as OUTSIDE_SIDECAR, document as sidecar};
 pub use texts::{Text, texts};

@@ -103,6 +103,13 @@ impl Dialect {
         }
     }
 
+    /// The headers that tell method, host and path of the original request, in lower case; `None`
+    /// where the request itself is the original one.
+    pub fn told_in(self) -> Option<[&'static str; 3]> {
+        self.family()
+            .map(|family| [family.method, family.host, family.uri])
+    }
+
     /// The status of an answer that sends a person to log in, with `Location`. nginx hands on no
     /// redirect of the question: its configuration makes one of 401.
     pub const fn login_status(self) -> u16 {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -24,6 +25,7 @@ use crate::sidecar::decision_log::{self, Asker, LogCounts};
 use crate::sidecar::forward_auth::{ForwardAuth, headers_document};
 use crate::sidecar::http::body;
 use crate::sidecar::http::checks::{self, Query, Terms};
+use crate::sidecar::http::endpoints::Endpoint;
 use crate::sidecar::http::head::{Head, freshness_token, name, staleness};
 use crate::sidecar::http::searches::{self, SearchError};
 use crate::sidecar::view::State;
@@ -133,25 +135,7 @@ impl Door {
         };
         let outcome = match (host, proxied) {
             (Ok(()), Some((dialect, _))) => self.forward_auth(worker, dialect, &head, &parts),
-            (Ok(()), None) => match (&parts.method, path) {
-                (&Method::POST, "/access/v1/evaluation") => {
-                    self.ask(worker, &head, body, Kind::Evaluation).await
-                }
-                (&Method::POST, "/access/v1/evaluations") => {
-                    self.ask(worker, &head, body, Kind::Evaluations).await
-                }
-                (&Method::POST, "/v1/explain") => {
-                    self.ask(worker, &head, body, Kind::Explain).await
-                }
-                (&Method::POST, path) if let Some(target) = target(path) => {
-                    Box::pin(self.search(worker, &head, body, target)).await
-                }
-                (&Method::GET, "/v1/check") => {
-                    let query = parts.uri.query().unwrap_or_default();
-                    self.check(worker, &head, query).await
-                }
-                (method, path) => self.page(&head, method, path),
-            },
+            (Ok(()), None) => self.at(worker, &head, &parts, body).await,
             (Err(problem), _) => Err(problem),
         };
         let mut reply = outcome.unwrap_or_else(|problem| {
@@ -300,29 +284,48 @@ impl Door {
         })
     }
 
-    fn page(&self, head: &Head<'_>, method: &Method, path: &str) -> Result<Reply, Box<Problem>> {
-        let allowed = match path {
-            "/access/v1/evaluation" | "/access/v1/evaluations" | "/v1/explain" => "POST",
-            "/v1/check" | "/forward-auth" | "/healthz" | "/readyz" | "/metrics" | "/v1/status" => {
-                "GET"
-            }
-            _ if path == self.shared.metadata_path => "GET",
-            _ if target(path).is_some() => "POST",
-            _ => return Err(Problem::not_found("there is nothing at this path").into()),
-        };
-        if allowed == "POST" || method != Method::GET {
+    /// Answers at a path that has one meaning.
+    async fn at(
+        &self,
+        worker: &Mutex<Worker>,
+        head: &Head<'_>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Reply, Box<Problem>> {
+        let endpoint = self.endpoint(parts.uri.path())?;
+        let method = endpoint.method();
+        if parts.method != method {
             return Err(
                 Problem::new(405, "method-not-allowed", "this path takes another method")
-                    .with("allow", allowed)
+                    .with("allow", method.as_str())
                     .into(),
             );
         }
-        match path {
-            _ if path == self.shared.metadata_path => Ok(reply(JSON, self.shared.metadata.clone())),
-            "/readyz" if self.shared.state.view().position.is_none() => {
-                Err(Problem::unavailable("there is no copy of the facts yet").into())
+        match endpoint {
+            Endpoint::Evaluation => self.ask(worker, head, body, Kind::Evaluation).await,
+            Endpoint::Evaluations => self.ask(worker, head, body, Kind::Evaluations).await,
+            Endpoint::Explain => self.ask(worker, head, body, Kind::Explain).await,
+            Endpoint::SearchSubject => {
+                Box::pin(self.search(worker, head, body, Target::Subject)).await
             }
-            "/metrics" => {
+            Endpoint::SearchResource => {
+                Box::pin(self.search(worker, head, body, Target::Resource)).await
+            }
+            Endpoint::SearchAction => {
+                Box::pin(self.search(worker, head, body, Target::Action)).await
+            }
+            Endpoint::Plan => Box::pin(self.search(worker, head, body, Target::Plan)).await,
+            Endpoint::Check => {
+                let query = parts.uri.query().unwrap_or_default();
+                self.check(worker, head, query).await
+            }
+            Endpoint::Metadata => Ok(reply(JSON, self.shared.metadata.clone())),
+            Endpoint::DoorHeaders => Ok(headers_document()),
+            Endpoint::Status => {
+                self.admit(head, Ask::Status)?;
+                Ok(json(self.shared.status().to_string().into_bytes()))
+            }
+            Endpoint::Metrics => {
                 if !self.open_metrics {
                     self.admit(head, Ask::Metrics)?;
                 }
@@ -331,15 +334,26 @@ impl Door {
                     self.shared.metrics().into(),
                 ))
             }
-            "/forward-auth" => Ok(headers_document()),
-            "/v1/status" => {
-                self.admit(head, Ask::Status)?;
-                Ok(json(self.shared.status().to_string().into_bytes()))
+            Endpoint::Ready if self.shared.state.view().position.is_none() => {
+                Err(Problem::unavailable("there is no copy of the facts yet").into())
             }
-            _ => Ok(reply(
+            Endpoint::Live | Endpoint::Ready => Ok(reply(
                 HeaderValue::from_static("text/plain"),
                 Bytes::from_static(b"ok\n"),
             )),
+            // It never ends, so it is taken before anything that does.
+            Endpoint::Watch => Err(nothing_here()),
+        }
+    }
+
+    /// The endpoint of a path. The metadata is looked for where `public_url` puts it.
+    fn endpoint(&self, path: &str) -> Result<Endpoint, Box<Problem>> {
+        match Endpoint::find(path) {
+            Some(Endpoint::Metadata) | None if path == self.shared.metadata_path => {
+                Ok(Endpoint::Metadata)
+            }
+            Some(Endpoint::Metadata) | None => Err(nothing_here()),
+            Some(endpoint) => Ok(endpoint),
         }
     }
 
@@ -409,15 +423,8 @@ impl Door {
     }
 }
 
-/// What is searched for at a path.
-fn target(path: &str) -> Option<Target> {
-    Some(match path {
-        "/access/v1/search/subject" => Target::Subject,
-        "/access/v1/search/resource" => Target::Resource,
-        "/access/v1/search/action" => Target::Action,
-        "/v1/plan" => Target::Plan,
-        _ => return None,
-    })
+fn nothing_here() -> Box<Problem> {
+    Problem::not_found("there is nothing at this path").into()
 }
 
 pub(super) fn bad_request(error: &RequestError) -> Box<Problem> {

@@ -14,6 +14,7 @@ use crate::sidecar::callers::{Ask, Transport};
 use crate::sidecar::http::body;
 use crate::sidecar::http::content::Content;
 use crate::sidecar::http::door::{Door, REQUEST_ID, bad_request, refuse};
+use crate::sidecar::http::endpoints::Endpoint;
 use crate::sidecar::http::head::{Head, freshness_token, staleness};
 use crate::sidecar::http::workers::Connection;
 use crate::sidecar::watch::{Place, Question, Watch, decision, run};
@@ -30,7 +31,7 @@ impl Door {
         connection: &Connection,
         request: Request<Incoming>,
     ) -> Response<Content> {
-        if request.uri().path() == "/v1/watch" {
+        if request.uri().path() == Endpoint::Watch.path() {
             return Box::pin(self.watch(connection, request)).await;
         }
         let Connection { worker, uid, .. } = connection;

@@ -11,8 +11,11 @@ use serde_json::Value;
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 /// Both, by the name of their file.
-pub fn documents() -> [(&'static str, Value); 1] {
-    [("authority", openapi::authority())]
+pub fn documents() -> [(&'static str, Value); 2] {
+    [
+        ("authority", openapi::authority()),
+        ("sidecar", openapi::sidecar()),
+    ]
 }
 
 /// Every path and method of a document.

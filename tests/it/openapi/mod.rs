@@ -3,3 +3,5 @@
 
 mod authority;
 mod document;
+mod fuzzer;
+mod sidecar;
