@@ -65,6 +65,19 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION capture_resource_instances() AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO feed_pending (tbl, k1, k2, k3) VALUES (13, convert_to(OLD.service, 'UTF8'), convert_to(OLD.resource, 'UTF8'), convert_to(OLD.id, 'UTF8'));
+    ELSE
+        INSERT INTO feed_pending (tbl, k1, k2, k3) VALUES (13, convert_to(NEW.service, 'UTF8'), convert_to(NEW.resource, 'UTF8'), convert_to(NEW.id, 'UTF8'));
+        IF TG_OP = 'UPDATE' THEN
+            INSERT INTO feed_pending (tbl, k1, k2, k3) SELECT 13, convert_to(OLD.service, 'UTF8'), convert_to(OLD.resource, 'UTF8'), convert_to(OLD.id, 'UTF8') WHERE OLD.service IS DISTINCT FROM NEW.service OR OLD.resource IS DISTINCT FROM NEW.resource OR OLD.id IS DISTINCT FROM NEW.id;
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION capture_revoked_grants() AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -766,6 +779,27 @@ ALTER TABLE registration_tokens ADD CONSTRAINT registration_tokens_pkey PRIMARY 
 ALTER TABLE registration_tokens ADD CONSTRAINT registration_tokens_token_hash_key UNIQUE (token_hash);
 
 CREATE INDEX idx_registration_tokens_expires ON public.registration_tokens USING btree (expires_at);
+
+CREATE TABLE resource_instances (
+    service character varying(50) NOT NULL,
+    resource character varying(50) NOT NULL,
+    id character varying(255) NOT NULL,
+    organization_id uuid NOT NULL,
+    attributes character varying(4096) NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE resource_instances ADD CONSTRAINT resource_instances_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE resource_instances ADD CONSTRAINT resource_instances_pkey PRIMARY KEY (service, resource, id);
+
+CREATE INDEX idx_resource_instances_organization ON public.resource_instances USING btree (organization_id, service, resource, id);
+
+CREATE TRIGGER capture_resource_instances_rows AFTER INSERT OR DELETE ON public.resource_instances FOR EACH ROW EXECUTE FUNCTION capture_resource_instances();
+
+CREATE TRIGGER capture_resource_instances_truncate BEFORE TRUNCATE ON public.resource_instances FOR EACH STATEMENT EXECUTE FUNCTION feed_refuse_truncate();
+
+CREATE TRIGGER capture_resource_instances_update AFTER UPDATE ON public.resource_instances FOR EACH ROW WHEN ((((old.service)::text IS DISTINCT FROM (new.service)::text) OR ((old.resource)::text IS DISTINCT FROM (new.resource)::text) OR ((old.id)::text IS DISTINCT FROM (new.id)::text) OR (old.organization_id IS DISTINCT FROM new.organization_id) OR ((old.attributes)::text IS DISTINCT FROM (new.attributes)::text))) EXECUTE FUNCTION capture_resource_instances();
 
 CREATE TABLE revoked_grants (
     grant_id uuid NOT NULL,

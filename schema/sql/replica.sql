@@ -88,6 +88,14 @@ CREATE TABLE scope_permissions (
     permission_id BLOB NOT NULL,
     PRIMARY KEY (scope, permission_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE resource_instances (
+    service TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    id TEXT NOT NULL,
+    organization_id BLOB NOT NULL,
+    attributes TEXT NOT NULL,
+    PRIMARY KEY (service, resource, id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS organizations_slug ON organizations(slug);
 CREATE INDEX IF NOT EXISTS organization_members_role
     ON organization_members(organization_id, role_id, user_id);

@@ -15,6 +15,7 @@ use crate::store::StoreConfig;
 
 use super::apps::{ConfiguredApp, RegistrationConfig, read_clients};
 use super::brand::Brand;
+use super::instances::Quotas;
 use super::load::LoadLimits;
 use super::login::ConfiguredProvider;
 use super::outbound::OutboundConfig;
@@ -59,6 +60,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// How much one address may ask.
     pub limits: LoadLimits,
+    /// How much services may register.
+    pub instances: Quotas,
     /// How its pages introduce themselves.
     pub brand: Brand,
     /// Who vouches for people.
@@ -164,6 +167,7 @@ impl Config {
             outbound: OutboundConfig::default(),
             proxies: Proxies::default(),
             limits: LoadLimits::default(),
+            instances: Quotas::default(),
             brand: Brand::default(),
             providers: Vec::new(),
             demo_provider: false,
@@ -202,6 +206,7 @@ impl Config {
         let outbound = reader.section("outbound", read_outbound);
         let proxies = reader.section("proxies", Proxies::read);
         let limits = reader.section("limits", LoadLimits::read);
+        let instances = reader.section("instances", Quotas::read);
         let brand = reader.section("brand", Brand::read);
         let providers = reader.section("providers", read_providers);
         let clients = reader.section("clients", read_clients);
@@ -229,6 +234,7 @@ impl Config {
             outbound,
             proxies,
             limits,
+            instances,
             brand,
             providers,
             demo_provider: false,

@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod daemon;
 pub mod http;
 pub mod init;
+pub mod instances;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;

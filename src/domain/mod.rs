@@ -6,6 +6,7 @@ pub mod client;
 pub mod decision;
 pub mod identifier;
 pub mod ids;
+pub mod instance;
 pub mod manifest;
 pub mod member;
 pub mod names;
@@ -27,6 +28,7 @@ pub use ids::{
     AccountId, ClientId, GrantId, InvitationId, MemberId, OrganizationId, PermissionId,
     RegistrationTokenId, RoleId, SessionId, SidecarId, UserId,
 };
+pub use instance::{Instance, InstanceId, InstanceKey};
 pub use names::{
     ActionName, NameError, PermissionKey, ResourceName, RoleKey, RoleName, ServiceName,
 };

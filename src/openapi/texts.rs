@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::domain::instance::MAX_ID_BYTES;
 use crate::domain::names::MAX_NAME_LEN;
 use crate::domain::registration::HostPattern;
 use crate::domain::user::{DisplayName, EmailAddress, Provider, ProviderAccount};
 use crate::domain::{
-    AccountId, ActionName, ClientIdentifier, FreshnessToken, GrantId, InvitationId, OrganizationId,
-    OrganizationName, PermissionKey, RegistrationTokenId, ResourceName, RoleKey, RoleName, Scope,
-    ServiceName, SessionId, SidecarId, Slug, Timestamp, UserId,
+    AccountId, ActionName, ClientIdentifier, FreshnessToken, GrantId, InstanceId, InvitationId,
+    OrganizationId, OrganizationName, PermissionKey, RegistrationTokenId, ResourceName, RoleKey,
+    RoleName, Scope, ServiceName, SessionId, SidecarId, Slug, Timestamp, UserId,
 };
 
 /// A kind of text: what its schema says, and what its parser takes.
@@ -59,6 +60,11 @@ texts! {
     ServiceName named("A service", ServiceName::ALLOWED, ServiceName::PATTERN);
     ResourceName named("A kind of thing", ResourceName::ALLOWED, ResourceName::PATTERN);
     ActionName named("What is done to it", ActionName::ALLOWED, ActionName::PATTERN);
+    InstanceId json_schema!({
+        "type": "string",
+        "description": "An instance's id in its service's own terms: at most 255 bytes of UTF-8, no control characters, not `*`.",
+        "minLength": 1, "maxLength": MAX_ID_BYTES,
+    });
     RoleName named("A role of a service", RoleName::ALLOWED, RoleName::PATTERN);
     RoleKey json_schema!({
         "type": "string",

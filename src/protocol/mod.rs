@@ -10,6 +10,7 @@ pub mod forward_auth;
 pub mod forwarded;
 pub mod gate;
 pub mod host;
+pub mod instances;
 pub mod invitations;
 pub mod jose;
 pub mod local_path;

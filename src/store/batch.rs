@@ -16,6 +16,38 @@ pub fn insert<const N: usize>(
     columns: [&str; N],
     rows: impl IntoIterator<Item = [Val; N]>,
 ) -> Result<(), StoreError> {
+    insert_or(tx, table, columns, "", rows)
+}
+
+/// As [`insert`], and a row whose key, the first `key_len` columns, is there already gets the other
+/// values. No key may come twice.
+pub fn upsert<const N: usize>(
+    tx: &mut dyn Tx,
+    table: &str,
+    columns: [&str; N],
+    key_len: usize,
+    rows: impl IntoIterator<Item = [Val; N]>,
+) -> Result<(), StoreError> {
+    let (key, others) = columns.split_at(key_len.min(N));
+    let sets: Vec<String> = others
+        .iter()
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    let conflict = format!(
+        " ON CONFLICT ({}) DO UPDATE SET {}",
+        key.join(", "),
+        sets.join(", ")
+    );
+    insert_or(tx, table, columns, &conflict, rows)
+}
+
+fn insert_or<const N: usize>(
+    tx: &mut dyn Tx,
+    table: &str,
+    columns: [&str; N],
+    conflict: &str,
+    rows: impl IntoIterator<Item = [Val; N]>,
+) -> Result<(), StoreError> {
     let per_statement = (MAX_PARAMS / N.max(1)).max(1);
     let mut rows = rows.into_iter();
     let mut params = Vec::new();
@@ -31,6 +63,7 @@ pub fn insert<const N: usize>(
             push_params(&mut sql, row * N + 1, N);
             sql.push(')');
         }
+        sql.push_str(conflict);
         tx.exec(&sql, &params)?;
     }
 }

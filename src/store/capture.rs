@@ -1,37 +1,22 @@
 //! Capture: the triggers that note which replicated rows a transaction touched, and the queries that
-//! read those rows back. Both follow from [`REPLICATED`] alone.
+//! read those rows back. Both follow from [`REPLICATED`](super::replicated::REPLICATED) alone.
 //!
 //! A trigger notes (table, key) in `feed_pending` and nothing else, and an update only when a
-//! replicated column really changed. The migration `*_capture.sql` is [`triggers`], word for word;
-//! after a change of [`REPLICATED`] the next number gets a new one.
+//! replicated column really changed. The migrations hold [`triggers`] word for word: 0003 those of
+//! the first tables, the migration that adds a table those of that table at its end. After a change of
+//! a table's columns the next number gets its triggers anew.
 
 use std::fmt::Write as _;
 
 use super::Dialect;
-use super::replicated::{Column, Kind, REPLICATED, Table};
+use super::replicated::{Column, Kind, Table};
 
-/// The capture triggers of all replicated tables.
-pub fn triggers(dialect: Dialect) -> String {
-    let mut sql = String::from(
-        "-- Generated from store::replicated by store::capture; do not edit by hand.\n\
-         -- Notes the keys of replicated rows that a transaction touches.\n",
-    );
-    if dialect == Dialect::Postgres {
-        sql.push_str(
-            "\nCREATE OR REPLACE FUNCTION feed_refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$\n\
-             BEGIN\n    \
-                 RAISE EXCEPTION 'TRUNCATE of a replicated table would not reach the sidecars: use DELETE';\n\
-             END $$;\n",
-        );
+/// The capture triggers of a replicated table.
+pub fn triggers(table: &Table, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => sqlite_triggers(table),
+        Dialect::Postgres => postgres_triggers(table),
     }
-    for table in REPLICATED {
-        sql.push('\n');
-        sql.push_str(&match dialect {
-            Dialect::Sqlite => sqlite_triggers(table),
-            Dialect::Postgres => postgres_triggers(table),
-        });
-    }
-    sql
 }
 
 fn sqlite_triggers(table: &Table) -> String {
@@ -259,6 +244,7 @@ fn differences(columns: &[Column], operator: &str, between: &str) -> String {
 mod tests {
     use super::*;
     use crate::store::migrate::migrations;
+    use crate::store::replicated::REPLICATED;
 
     #[test]
     fn keys_of_replicated_tables_are_ids_and_texts_of_at_most_three_columns() {
@@ -275,25 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_capture_migration_is_what_the_replicated_tables_ask_for() {
+    fn the_newest_triggers_of_each_table_are_what_the_replicated_tables_ask_for() {
         for (dialect, directory) in [(Dialect::Sqlite, "sqlite"), (Dialect::Postgres, "postgres")] {
-            let newest = migrations(dialect)
-                .iter()
-                .rfind(|migration| migration.name == "capture")
-                .unwrap();
-            let wanted = triggers(dialect);
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
-                let path = format!(
-                    "{}/migrations/{directory}/{:04}_capture.sql",
-                    env!("CARGO_MANIFEST_DIR"),
-                    newest.version
-                );
-                std::fs::write(path, &wanted).unwrap();
-            } else {
-                assert_eq!(
-                    newest.sql, wanted,
-                    "{directory}: the replicated tables changed; before a release rewrite the \
-                     migration with UPDATE_GOLDEN=1, after it add one with the next number"
+            for table in REPLICATED {
+                let wanted = triggers(table, dialect);
+                let makes = format!("CREATE TRIGGER capture_{}_", table.name);
+                let newest = migrations(dialect)
+                    .iter()
+                    .rfind(|migration| migration.sql.contains(&makes));
+                assert!(
+                    newest.is_some_and(|migration| migration.sql.contains(&wanted)),
+                    "{directory}: `{}` is new or changed: add to the end of the next migration, \
+                     before a release of the newest\n\n{wanted}",
+                    table.name
                 );
             }
         }

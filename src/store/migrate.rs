@@ -48,6 +48,7 @@ const SQLITE: &[Migration] = migrations! { "sqlite":
     6 "addresses" "0006_addresses.sql",
     7 "indexes" "0007_indexes.sql",
     8 "grants" "0008_grants.sql",
+    9 "instances" "0009_instances.sql",
 };
 
 const POSTGRES: &[Migration] = migrations! { "postgres":
@@ -59,6 +60,7 @@ const POSTGRES: &[Migration] = migrations! { "postgres":
     6 "addresses" "0006_addresses.sql",
     7 "indexes" "0007_indexes.sql",
     8 "grants" "0008_grants.sql",
+    9 "instances" "0009_instances.sql",
 };
 
 /// The steps for an engine, in order.

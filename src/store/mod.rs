@@ -44,6 +44,8 @@ mod group;
 #[cfg(feature = "authority")]
 pub mod installation;
 #[cfg(feature = "authority")]
+pub mod instances;
+#[cfg(feature = "authority")]
 pub mod invitations;
 #[cfg(feature = "authority")]
 pub mod keys;

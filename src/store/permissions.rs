@@ -1,5 +1,7 @@
 //! Rows of permissions and of the scopes that name them.
 
+use std::collections::BTreeSet;
+
 use crate::domain::permission::Permission;
 use crate::domain::{
     ActionName, PermissionId, PermissionKey, ResourceName, RoleKey, Scope, ServiceName,
@@ -44,6 +46,18 @@ pub fn find(tx: &mut dyn Tx, key: &PermissionKey) -> Result<Option<Permission>, 
         (&key.action).into(),
     ];
     tx.rows(&sql, &params)?.first().map(read).transpose()
+}
+
+/// The resources that a service's permissions are about.
+pub fn resources(
+    tx: &mut dyn Tx,
+    service: &ServiceName,
+) -> Result<BTreeSet<ResourceName>, StoreError> {
+    let rows = tx.rows(
+        "SELECT DISTINCT resource FROM permissions WHERE service = ?1",
+        &[service.into()],
+    )?;
+    rows.iter().map(|row| row.parse(0)).collect()
 }
 
 /// A page of a service's permissions in order of resource and action.

@@ -46,6 +46,9 @@ const fn column(name: &'static str, kind: Kind) -> Column {
 /// The number of the table of clients that are not as they were made.
 pub const CLIENT_STATES: u16 = 8;
 
+/// The number of the table of registered instances.
+pub const RESOURCE_INSTANCES: u16 = 13;
+
 /// The replicated tables. A row that is absent from `user_states` or `client_states` means active,
 /// token epoch 0.
 pub const REPLICATED: &[Table] = &[
@@ -161,6 +164,18 @@ pub const REPLICATED: &[Table] = &[
         columns: &[
             column("scope", Kind::Text),
             column("permission_id", Kind::Id),
+        ],
+    },
+    Table {
+        id: RESOURCE_INSTANCES,
+        name: "resource_instances",
+        key_len: 3,
+        columns: &[
+            column("service", Kind::Text),
+            column("resource", Kind::Text),
+            column("id", Kind::Text),
+            column("organization_id", Kind::Id),
+            column("attributes", Kind::Text),
         ],
     },
 ];

@@ -64,6 +64,7 @@ from! {
     crate::domain::TokenDigest => Text(value) value.to_hex();
     &crate::domain::ServiceName => Text(value) value.to_string();
     &crate::domain::ResourceName => Text(value) value.to_string();
+    &crate::domain::InstanceId => Text(value) value.to_string();
     &crate::domain::ActionName => Text(value) value.to_string();
     &crate::domain::RoleName => Text(value) value.to_string();
     &crate::domain::PermissionKey => Text(value) value.to_string();

@@ -86,7 +86,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a JSON document into `T`.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+///
+/// # Errors
+///
+/// 400 when it is none, 422 with the place of the first mistake.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Problem::malformed(format!(
             "the body is not UTF-8 from byte {} on",

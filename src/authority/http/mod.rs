@@ -10,6 +10,7 @@ pub mod credentials;
 mod envelope;
 pub mod error;
 pub mod feed;
+pub mod instances;
 pub mod invitations;
 pub mod json;
 mod load;

@@ -21,8 +21,8 @@ use super::answer::Show;
 use super::envelope::{Envelopes, envelope, panicked};
 use super::error::HttpError;
 use super::{
-    credentials, feed as feed_routes, invitations, login, manifests, oauth, organizations, pages,
-    people, providers, users,
+    credentials, feed as feed_routes, instances, invitations, login, manifests, oauth,
+    organizations, pages, people, providers, users,
 };
 
 /// Every route.
@@ -37,6 +37,7 @@ pub(super) fn router(authority: Arc<Authority>, envelopes: Arc<Envelopes>) -> Ro
         .route("/metrics", get(metrics))
         .merge(credentials::routes())
         .merge(feed_routes::routes())
+        .merge(instances::routes())
         .merge(invitations::routes())
         .merge(login::routes(&authority))
         .merge(manifests::routes())

@@ -1,6 +1,6 @@
 //! Carrying out a plan: only the rows that differ, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -8,10 +8,14 @@ use serde_json::json;
 use crate::domain::manifest::{Manifest, Plan, PlanHash};
 use crate::domain::permission::Permission;
 use crate::domain::role::Role;
-use crate::domain::{PermissionId, PermissionKey, RoleId, RoleKey, RoleName, Scope, Timestamp};
+use crate::domain::{
+    PermissionId, PermissionKey, ResourceName, RoleId, RoleKey, RoleName, Scope, Timestamp,
+};
 use crate::runtime::{Clock, Entropy};
 use crate::store::audit::{self, AuditEntry};
-use crate::store::{Lock, Store, StoreError, Tx, Written, manifests, permissions, roles};
+use crate::store::{
+    Lock, Store, StoreError, Tx, Written, instances, manifests, permissions, roles,
+};
 
 use super::conflict::{self, Conflict, SyncError};
 use super::live::LiveRows;
@@ -268,7 +272,22 @@ impl Writer<'_> {
             .collect::<Result<_, _>>()?;
         roles::delete(self.tx, &removed)?;
         let removed = ids(&self.permission_ids, self.plan.permissions.removed.keys())?;
-        permissions::delete(self.tx, removed)
+        permissions::delete(self.tx, removed)?;
+        self.remove_instances()
+    }
+
+    /// Instances go with the last permission that names their resource.
+    fn remove_instances(&mut self) -> Result<(), StoreError> {
+        let service = &self.manifest.service;
+        let removed = self.plan.permissions.removed.keys();
+        let gone: BTreeSet<&ResourceName> = removed.map(|key| &key.resource).collect();
+        let declared = &self.manifest.declared.permissions;
+        for resource in gone {
+            if !declared.keys().any(|key| key.resource == *resource) {
+                instances::delete_all_of(self.tx, service, resource)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::user::Provider;
 use crate::domain::{
-    ClientIdentifier, FeedName, InvitationId, OrganizationId, RegistrationTokenId, RoleName,
-    ServiceName, SidecarId, Slug, UserId,
+    ClientIdentifier, FeedName, InstanceId, InvitationId, OrganizationId, RegistrationTokenId,
+    ResourceName, RoleName, ServiceName, SidecarId, Slug, UserId,
 };
 use crate::openapi::document::{Book, Header};
 use crate::openapi::operation::SchemaOf;
@@ -118,6 +118,11 @@ const CAPTURES: &[(&str, &str, SchemaOf)] = &[
         of_client,
     ),
     ("feed", "The feed.", feed_name),
+    (
+        "instance",
+        "The instance's id, percent-encoded.",
+        |generator| generator.subschema_for::<InstanceId>(),
+    ),
     ("invitation", "The invitation.", |generator| {
         generator.subschema_for::<InvitationId>()
     }),
@@ -129,6 +134,11 @@ const CAPTURES: &[(&str, &str, SchemaOf)] = &[
     ("provider", "The identity provider.", |generator| {
         generator.subschema_for::<Provider>()
     }),
+    (
+        "resource",
+        "The resource of the service, percent-encoded.",
+        |generator| generator.subschema_for::<ResourceName>(),
+    ),
     ("role", "The role's name within its service.", |generator| {
         generator.subschema_for::<RoleName>()
     }),

@@ -6,16 +6,24 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use crate::authority::http::manifests::PutQuery;
+use crate::domain::instance::{
+    Attributes, MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTES, MAX_ATTRIBUTES_BYTES, MAX_VALUES,
+};
+use crate::domain::{OrganizationId, Slug};
 use crate::openapi::operation::{JSON, Operation, SchemaOf, of};
+use crate::protocol::instances::{
+    BatchView, InstanceBatch, InstanceQuery, InstanceView, OrganizationRef,
+};
 use crate::protocol::manifest::{
     self, AppliedView, ManifestView, Page, PermissionView, PlanView, RoleView, ServiceView,
 };
-use crate::protocol::organizations::PageQuery;
+use crate::protocol::organizations::{self, Changed, Gone, PageQuery};
 
-use super::{get, put};
+use super::{delete, get, put};
 
 pub(super) fn operations() -> Vec<Operation> {
     const MANIFEST: &str = "/v1/services/{service}/manifest";
+    const RESOURCES: &str = "/v1/services/{service}/resources";
     vec![
         get(
             "/v1/services",
@@ -56,7 +64,72 @@ pub(super) fn operations() -> Vec<Operation> {
         .query::<PageQuery>()
         .shows(200, "A page of permissions.", of::<Page<PermissionView>>())
         .may(&[404]),
+        get(
+            RESOURCES,
+            "listResources",
+            "Instances that a service registered, in order of type and id, by bytes.",
+        )
+        .query::<InstanceQuery>()
+        .shows(
+            200,
+            "A page of instances.",
+            of::<organizations::Page<InstanceView>>(),
+        )
+        .may(&[404, 409]),
+        put(
+            RESOURCES,
+            "putResources",
+            "Registers instances and removes others: all of the batch or nothing.",
+        )
+        .json::<InstanceBatch>()
+        .changed::<Changed<BatchView>>("What the batch did.")
+        .may(&[404]),
+        delete(
+            "/v1/services/{service}/resources/{resource}/{instance}",
+            "removeResource",
+            "Removes an instance.",
+        )
+        .changed::<Changed<Gone>>("It is gone.")
+        .may(&[404]),
     ]
+}
+
+impl JsonSchema for OrganizationRef {
+    fn schema_name() -> Cow<'static, str> {
+        "OrganizationRef".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let id = generator.subschema_for::<OrganizationId>();
+        let slug = generator.subschema_for::<Slug>();
+        json_schema!({ "description": "An organization's id, or a slug that it has or had.", "anyOf": [id, slug] })
+    }
+}
+
+impl JsonSchema for Attributes {
+    fn schema_name() -> Cow<'static, str> {
+        "InstanceAttributes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let plain = ["string", "integer", "boolean"];
+        json_schema!({
+            "type": "object",
+            "description": format!("What policies may read of an instance: at most {MAX_ATTRIBUTES_BYTES} bytes as JSON."),
+            "maxProperties": MAX_ATTRIBUTES,
+            "propertyNames": {
+                "pattern": "^(_?[A-Za-z][A-Za-z0-9_]*|_[0-9][A-Za-z0-9_]*|_)$",
+                "maxLength": MAX_ATTRIBUTE_NAME,
+                "not": { "const": "organization" },
+            },
+            "additionalProperties": {
+                "anyOf": [
+                    { "type": plain },
+                    { "type": "array", "maxItems": MAX_VALUES, "items": { "type": plain } },
+                ],
+            },
+        })
+    }
 }
 
 fn planned_or_applied() -> SchemaOf {

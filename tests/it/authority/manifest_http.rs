@@ -19,7 +19,7 @@ fn documents() -> Value {
 const PATH: &str = "/v1/services/documents/manifest";
 
 /// A token of a service's own client.
-async fn service_token(app: &TestApp, service: &str) -> String {
+pub(super) async fn service_token(app: &TestApp, service: &str) -> String {
     let new = NewClient::new(
         format!("{service}-service").parse().unwrap(),
         service.to_owned(),

@@ -29,6 +29,7 @@ mod attempts;
 mod audit_chain;
 mod credentials;
 mod http;
+mod instances;
 mod invitations;
 mod keys;
 mod load;

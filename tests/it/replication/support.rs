@@ -605,6 +605,28 @@ pub fn something(tx: &mut dyn Tx, kind: u8, a: u8, b: u8, c: u8) -> Result<(), S
                 &[organization, user, role, NOW.into()],
             )?;
         }
+        10..=11 => {
+            // `INSERT … SELECT`: the organization may be gone.
+            tx.exec(
+                "INSERT INTO resource_instances
+                 (service, resource, id, organization_id, attributes, updated_at)
+                 SELECT 'billing', 'invoice', ?2, id, ?3, ?4 FROM organizations WHERE id = ?1
+                 ON CONFLICT (service, resource, id) DO UPDATE
+                 SET organization_id = excluded.organization_id, attributes = excluded.attributes",
+                &[
+                    organization,
+                    format!("文書-{b}").into(),
+                    format!("{{\"size\":{c}}}").into(),
+                    NOW.into(),
+                ],
+            )?;
+        }
+        12 => {
+            tx.exec(
+                "DELETE FROM resource_instances WHERE id = ?1",
+                &[format!("文書-{b}").into()],
+            )?;
+        }
         _ => {
             tx.exec(
                 "UPDATE organizations SET slug = ?2 WHERE id = ?1",
@@ -620,7 +642,7 @@ fn random_things(random: &Random) -> Vec<[u8; 4]> {
     (0..=random.below(4))
         .map(|_| {
             [
-                random.small(10),
+                random.small(13),
                 1 + random.small(5),
                 1 + random.small(5),
                 1 + random.small(5),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use doorward::domain::{OrganizationId, PermissionId, RoleId, UserId};
+use doorward::domain::{InstanceId, OrganizationId, PermissionId, ResourceName, RoleId, UserId};
 use doorward::protocol::feed::{Cell, Frame, Op};
 use doorward::store::replicated::REPLICATED;
-use doorward::store::{StoreError, Tx, Val, feed};
+use doorward::store::{StoreError, Tx, Val, feed, instances};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::bench::{Bench, add_member, add_organization, add_permission, add_role, add_user};
+use super::bench::{Bench, NOW, add_member, add_organization, add_permission, add_role, add_user};
 
 /// Something that may happen to a small world. Whether it succeeds is the engines' to say.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ enum Step {
     AddMember(u8, u8, u8),
     ChangeMember(u8, u8),
     Suspend(u8, u8),
+    PutInstance(u8, u8),
+    DeleteInstance(u8),
     DeleteEverythingOf(u8),
 }
 
@@ -48,6 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
         (n(), n(), n()).prop_map(|(a, b, c)| Step::AddMember(a, b, c)),
         (n(), n()).prop_map(|(a, b)| Step::ChangeMember(a, b)),
         (n(), n()).prop_map(|(a, b)| Step::Suspend(a, b)),
+        (n(), n()).prop_map(|(a, b)| Step::PutInstance(a, b)),
+        n().prop_map(Step::DeleteInstance),
         n().prop_map(Step::DeleteEverythingOf),
     ]
 }
@@ -104,6 +108,24 @@ fn run(tx: &mut dyn Tx, step: &Step) -> Result<u64, StoreError> {
              ON CONFLICT (user_id) DO UPDATE SET token_epoch = excluded.token_epoch",
             &[user(id), i64::from(epoch).into()],
         ),
+        Step::PutInstance(id, organization) => {
+            let place = OrganizationId::from_u128(organization.into());
+            let attributes = format!("{{\"size\":{}}}", id ^ organization);
+            instances::put(
+                tx,
+                &"billing".parse().unwrap(),
+                [(resource(), instance(id), (place, attributes))],
+                NOW,
+            )
+            .map(|()| 1)
+        }
+        Step::DeleteInstance(id) => instances::delete(
+            tx,
+            &"billing".parse().unwrap(),
+            &resource(),
+            &[instance(id)],
+        )
+        .map(|()| 1),
         Step::DeleteEverythingOf(table) => {
             let sql = match table {
                 0 => "DELETE FROM organization_members",
@@ -114,6 +136,14 @@ fn run(tx: &mut dyn Tx, step: &Step) -> Result<u64, StoreError> {
             tx.exec(sql, &[])
         }
     }
+}
+
+fn resource() -> ResourceName {
+    "invoice".parse().unwrap()
+}
+
+fn instance(id: u8) -> InstanceId {
+    format!("ü-{id}").parse().unwrap()
 }
 
 type Copy = BTreeMap<(u16, Vec<String>), Vec<Cell>>;

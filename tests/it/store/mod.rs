@@ -9,6 +9,7 @@ mod concurrency;
 mod crash;
 mod group;
 mod histories;
+mod instances;
 mod migrations;
 mod refusals;
 mod rows;
