@@ -103,3 +103,5 @@ CREATE INDEX IF NOT EXISTS organization_members_user
     ON organization_members(user_id, organization_id);
 CREATE INDEX IF NOT EXISTS organization_member_roles_role
     ON organization_member_roles(organization_id, role_id, user_id);
+CREATE INDEX IF NOT EXISTS resource_instances_organization
+    ON resource_instances(service, resource, organization_id, id);

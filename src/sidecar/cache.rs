@@ -1,4 +1,4 @@
-//! Members, tokens, depends-answers and slugs in memory: the sidecar's only user of moka.
+//! Members, tokens, depends-answers, slugs and instances in memory: the sidecar's only user of moka.
 //!
 //! moka keeps **members, not answers**: one entry per (organization, user) serves every question
 //! about that member, and a change of what a role grants invalidates nothing. Before it stands a
@@ -11,13 +11,16 @@
 //! apply commits its rows and *then* bumps the slots. Whatever the interleaving, an entry read
 //! before a commit carries a generation older than the bump, and is never served after it.
 //!
-//! A verified token carries five: of its user, client, session and grant, and of the keys.
+//! A verified token carries five: of its user, client, session and grant, and of the keys. A
+//! registered instance carries that of its own slot; a type without instances has no entries.
 
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
+use serde_json::{Map, Value};
 
 use crate::domain::{Decision, OrganizationId, UserId};
 use crate::policy::role_sets::RoleSetId;
@@ -28,9 +31,14 @@ use crate::sidecar::view::AsOf;
 /// them costs the others of its slot one read each.
 const SLOTS: usize = 1 << 16;
 
-/// How often each slot, the table of organizations, and the signing keys have changed.
+/// Slots that instances share by hash, apart from the others': whoever registers many at once costs
+/// no member a read.
+const INSTANCE_SLOTS: usize = 1 << 13;
+
+/// How often each slot, each slot of instances, the table of organizations, and the signing keys have changed.
 pub struct Generations {
     slots: Box<[AtomicU64]>,
+    instances: Box<[AtomicU64]>,
     organizations: AtomicU64,
     keys: AtomicU64,
 }
@@ -39,6 +47,7 @@ impl Default for Generations {
     fn default() -> Self {
         Self {
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            instances: (0..INSTANCE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             organizations: AtomicU64::new(0),
             keys: AtomicU64::new(0),
         }
@@ -58,6 +67,24 @@ impl Generations {
         self.slots
             .get(spread(id) % SLOTS)
             .unwrap_or(&self.organizations)
+    }
+
+    fn instance_slot(&self, key: &str) -> &AtomicU64 {
+        let hash = foldhash::fast::FixedState::default().hash_one(key);
+        let place = usize::try_from(hash).unwrap_or_default() % INSTANCE_SLOTS;
+        // As above: always inside.
+        self.instances.get(place).unwrap_or(&self.organizations)
+    }
+
+    /// The generation of an instance's slot, by `service:resource:id`. To fill a cache, load it
+    /// *before* the read begins.
+    pub fn instance(&self, key: &str) -> u64 {
+        self.instance_slot(key).load(Ordering::Acquire)
+    }
+
+    /// Tells that an instance came, went or changed. Only *after* the commit.
+    pub fn bump_instance(&self, key: &str) {
+        self.instance_slot(key).fetch_add(1, Ordering::AcqRel);
     }
 
     /// The generation of a user's slot. To fill a cache, load it *before* the read begins.
@@ -102,7 +129,7 @@ impl Generations {
 
     /// Tells that everything changed: the copy's file was replaced.
     pub fn bump_all(&self) {
-        for slot in &self.slots {
+        for slot in self.slots.iter().chain(&self.instances) {
             slot.fetch_add(1, Ordering::AcqRel);
         }
         self.bump_organizations();
@@ -301,6 +328,8 @@ pub struct Stamps {
     pub user: u64,
     /// The organizations.
     pub organizations: u64,
+    /// The instance's slot; `None` where no instances of the type are registered.
+    pub instance: Option<u64>,
 }
 
 /// Answers of hand-written policies, by the full canonical bytes of the question.
@@ -374,6 +403,73 @@ impl Tokens {
     /// Whether none is, about.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What is registered of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Where it belongs.
+    pub organization: OrganizationId,
+    /// Its attributes.
+    pub attributes: Map<String, Value>,
+}
+
+/// An instance as it was read: registered or not.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// What is registered of it, if it is.
+    pub registered: Option<Arc<Registered>>,
+    /// The rows this was read from.
+    pub as_of: AsOf,
+    /// Bytes of its attributes.
+    pub bytes: usize,
+}
+
+/// Instances by `service:resource:id`; those that are not registered are kept too.
+#[derive(Debug)]
+pub struct Instances {
+    shared: Cache<Box<str>, (Instance, u64), foldhash::fast::RandomState>,
+}
+
+impl Instances {
+    /// At most about `bytes` of them.
+    pub fn new(bytes: u64) -> Self {
+        Self {
+            shared: Cache::<Box<str>, (Instance, u64)>::builder()
+                .max_capacity(bytes)
+                .weigher(|key, (instance, _)| {
+                    // A parsed value takes some times its text.
+                    let bytes = key.len() + 4 * instance.bytes + 200;
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
+                })
+                .build_with_hasher(foldhash::fast::RandomState::default()),
+        }
+    }
+
+    /// An instance as last read, unless it changed since: from here, or by `read`. Says whether it
+    /// was here.
+    ///
+    /// # Errors
+    ///
+    /// What `read` fails with; nothing is kept then.
+    pub fn resolve<E>(
+        &self,
+        generations: &Generations,
+        key: &str,
+        read: impl FnOnce() -> Result<Instance, E>,
+    ) -> Result<(Instance, bool), E> {
+        // Before the read, or a change between read and load would be taken for known.
+        let generation = generations.instance(key);
+        if let Some((instance, kept_under)) = self.shared.get(key)
+            && kept_under == generation
+        {
+            return Ok((instance, true));
+        }
+        let instance = read()?;
+        self.shared
+            .insert(key.into(), (instance.clone(), generation));
+        Ok((instance, false))
     }
 }
 
@@ -587,6 +683,7 @@ mod tests {
             policy: 1,
             user: 2,
             organizations: 3,
+            instance: None,
         };
         depends.keep(b"question", Decision::Allow, stamps);
         assert_eq!(depends.find(b"question", stamps), Some(Decision::Allow));
@@ -601,9 +698,43 @@ mod tests {
                 organizations: 9,
                 ..stamps
             },
+            Stamps {
+                instance: Some(0),
+                ..stamps
+            },
         ] {
             assert_eq!(depends.find(b"question", changed), None);
         }
+    }
+
+    #[test]
+    fn an_instance_read_across_an_apply_is_not_served_after_it() {
+        let (instances, generations) = (Instances::new(1 << 20), Generations::default());
+        let read = |revision: u64| Instance {
+            registered: None,
+            as_of: AsOf {
+                copy: 1,
+                revision: crate::domain::Revision::new(revision),
+            },
+            bytes: 0,
+        };
+        let resolve = |key: &str, revision: u64, applied: bool| {
+            let resolved: Result<_, Infallible> = instances.resolve(&generations, key, || {
+                let pinned = read(revision);
+                if applied {
+                    generations.bump_instance(key);
+                }
+                Ok(pinned)
+            });
+            let (instance, here) = resolved.unwrap();
+            (instance.as_of.revision.get(), here)
+        };
+        assert_eq!(resolve("docs:page:1", 1, true), (1, false));
+        assert_eq!(resolve("docs:page:1", 2, false), (2, false));
+        assert_eq!(resolve("docs:page:1", 3, false), (2, true));
+        assert_eq!(resolve("docs:page:2", 3, false), (3, false));
+        generations.bump_all();
+        assert_eq!(resolve("docs:page:1", 4, false), (4, false));
     }
 
     #[test]

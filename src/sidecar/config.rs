@@ -189,6 +189,8 @@ pub struct CacheSizes {
     pub token_bytes: u64,
     /// Bytes of proofs of possession that were shown.
     pub proof_bytes: u64,
+    /// Bytes of registered instances.
+    pub instance_bytes: u64,
     /// Distinct sets of roles that are interned.
     pub role_sets: u32,
 }
@@ -201,6 +203,7 @@ impl Default for CacheSizes {
             depends_bytes: 16 << 20,
             token_bytes: 32 << 20,
             proof_bytes: 16 << 20,
+            instance_bytes: 16 << 20,
             role_sets: 1 << 20,
         }
     }
@@ -339,6 +342,7 @@ impl Config {
                 depends_bytes: cache.size("depends", default.depends_bytes),
                 token_bytes: cache.size("tokens", default.token_bytes),
                 proof_bytes: cache.size("proofs", default.proof_bytes),
+                instance_bytes: cache.size("instances", default.instance_bytes),
                 role_sets: cache.or("role_sets", default.role_sets),
             }
         });

@@ -24,6 +24,8 @@ pub struct Counts {
     pub sqlite_reads: u64,
     /// Answers of hand-written policies found in moka.
     pub depends_hits: u64,
+    /// Instances found in moka, registered or not.
+    pub instance_hits: u64,
     /// Questions put to Cedar with hand-written policies.
     pub evaluations: u64,
     /// Requests refused with 400.
@@ -58,6 +60,7 @@ impl Counts {
         self.misses += other.misses;
         self.sqlite_reads += other.sqlite_reads;
         self.depends_hits += other.depends_hits;
+        self.instance_hits += other.instance_hits;
         self.evaluations += other.evaluations;
         self.refused += other.refused;
         self.token_hits += other.token_hits;

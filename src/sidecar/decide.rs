@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -14,13 +15,13 @@ use crate::domain::user::UserState;
 use crate::domain::{Decision, OrganizationId, Revision, RoleId, UserId};
 use crate::policy::{ActionIndex, Question, Resource, RoleSetId, Verdict};
 use crate::protocol::authzen::{Request, RequestError, object, organization_in};
-use crate::sidecar::cache::{Front, Hit, Member, Stamps, Standing};
+use crate::sidecar::cache::{Front, Hit, Instance, Member, Registered, Stamps, Standing};
 use crate::sidecar::counts::Counts;
 use crate::sidecar::decision_log::Notes;
 use crate::sidecar::recent::Recent;
 use crate::sidecar::view::{AsOf, State, View};
 use crate::sidecar::why::Why;
-use crate::store::replica::{ReplicaError, ReplicaReader};
+use crate::store::replica::{InstanceFacts, ReplicaError, ReplicaReader};
 
 /// A question in our own words.
 #[derive(Debug, Clone)]
@@ -77,6 +78,8 @@ pub struct Worker {
     front: Front,
     reader: Option<(u64, ReplicaReader)>,
     question: Vec<u8>,
+    /// The key of the instance that was last looked for.
+    instance: String,
     /// Set when a question met facts newer than its view's policies: ask again with a newer view.
     pub(super) overtaken: bool,
     /// What it did so far.
@@ -102,6 +105,7 @@ impl Worker {
             front: Front::new(state.front_entries()),
             reader: None,
             question: Vec::new(),
+            instance: String::new(),
             overtaken: false,
             counts: Counts::default(),
             recent: None,
@@ -130,13 +134,14 @@ impl Worker {
         state.members.evict(&mut self.front, organization, user);
     }
 
-    /// What a member is, if this view's policies go with it.
+    /// What a member is, if this view's policies go with it. `beside`: of a resource that may be
+    /// registered, and then exactly as of the view.
     fn member(
         &mut self,
         state: &State,
         view: &View,
-        organization: OrganizationId,
-        user: UserId,
+        (organization, user): (OrganizationId, UserId),
+        beside: bool,
     ) -> Result<(Standing, Held), Why> {
         let found = state
             .members
@@ -154,7 +159,12 @@ impl Worker {
                 .map_err(|error| unreadable(state, &error))?,
         };
         // Who may do nothing may do nothing under any policies.
-        if barred(standing).is_none() && !state.goes_with(view, as_of) {
+        let fits = if beside {
+            as_of <= view.as_of()
+        } else {
+            state.goes_with(view, as_of)
+        };
+        if barred(standing).is_none() && !fits {
             self.overtaken = true;
             return Err(Why::Overtaken);
         }
@@ -200,6 +210,57 @@ impl Worker {
             })
     }
 
+    /// What is registered of a resource, exactly as of the view. Where no instances of the type are
+    /// registered nothing is looked for.
+    ///
+    /// Of the view's revision and not of a newer one, and so are the facts of its member
+    /// ([`Self::member`]): a member who was there before an instance moved in must not meet it.
+    pub(super) fn registered(
+        &mut self,
+        state: &State,
+        view: &View,
+        (resource_type, id): (&str, &str),
+    ) -> Result<Option<Arc<Registered>>, Why> {
+        let Some((service, resource)) = resource_type.split_once(':') else {
+            return Ok(None);
+        };
+        if id.is_empty() || !view.has_instances(resource_type) {
+            return Ok(None);
+        }
+        let mut key = std::mem::take(&mut self.instance);
+        write_key(&mut key, resource_type, id);
+        let Self { reader, counts, .. } = self;
+        let resolved = state.instances.resolve(&state.generations, &key, || {
+            let (copy, (revision, facts)) = read(state, reader, counts, |reader| {
+                reader.instance((service, resource), id)
+            })?;
+            let as_of = AsOf { copy, revision };
+            let bytes = facts.as_ref().map_or(0, |facts| facts.attributes.len());
+            let registered = facts.as_ref().map(registered).transpose()?.map(Arc::new);
+            Ok(Instance {
+                registered,
+                as_of,
+                bytes,
+            })
+        });
+        self.instance = key;
+        let (instance, here) = resolved.map_err(|error| unreadable(state, &error))?;
+        self.counts.instance_hits += u64::from(here);
+        if instance.as_of > view.as_of() {
+            self.overtaken = true;
+            return Err(Why::Overtaken);
+        }
+        Ok(instance.registered)
+    }
+
+    /// Under which generation an instance is about to be read.
+    fn instance_stamp(&mut self, state: &State, view: &View, check: &Check<'_>) -> Option<u64> {
+        view.has_instances(&check.resource_type).then(|| {
+            write_key(&mut self.instance, &check.resource_type, check.resource_id);
+            state.generations.instance(&self.instance)
+        })
+    }
+
     /// As [`Self::read`], and says from which of the copy's files.
     pub(super) fn read_numbered<T>(
         &mut self,
@@ -229,6 +290,23 @@ impl Worker {
             .map(|(_, organization)| organization)
         })
     }
+}
+
+fn write_key(key: &mut String, resource_type: &str, id: &str) {
+    key.clear();
+    key.push_str(resource_type);
+    key.push(':');
+    key.push_str(id);
+}
+
+/// An instance's row, read.
+pub(super) fn registered(facts: &InstanceFacts) -> Result<Registered, ReplicaError> {
+    let attributes = serde_json::from_str(&facts.attributes)
+        .map_err(|_| ReplicaError::Corrupt("attributes that are no object".to_owned()))?;
+    Ok(Registered {
+        organization: facts.organization,
+        attributes,
+    })
 }
 
 /// Reads the copy through the thread's own reader, which is opened anew after the file was swapped
@@ -279,10 +357,13 @@ pub struct Named<'a> {
 /// Outer: the request is refused (400, or an error of its item). Inner: it is denied.
 pub fn understand<'a>(
     state: &State,
+    view: &View,
     worker: &mut Worker,
     request: &Request<'a>,
 ) -> Result<Result<Check<'a>, Why>, RequestError> {
-    let organization = match organization(state, worker, &named(request)?)? {
+    let resource_type = state.mapping.resource_type(request.resource.kind);
+    let resource = (resource_type.as_ref(), request.resource.id);
+    let organization = match place(state, view, worker, &named(request)?, resource)? {
         Ok(organization) => organization,
         Err(why) => return Ok(Err(why)),
     };
@@ -333,6 +414,48 @@ pub(super) const fn properties<'a>(request: &Request<'a>) -> Properties<'a> {
         action: request.action.properties,
         resource: request.resource.properties,
         context: request.context,
+    }
+}
+
+/// The organization that a question is about: the one that is named, or the one in which the
+/// resource is registered.
+///
+/// # Errors
+///
+/// As [`organization`].
+pub(super) fn place(
+    state: &State,
+    view: &View,
+    worker: &mut Worker,
+    named: &Named<'_>,
+    resource: (&str, &str),
+) -> Result<Result<OrganizationId, Why>, RequestError> {
+    match organization(state, worker, named)? {
+        Err(Why::OrganizationMissing) => Ok(match worker.registered(state, view, resource) {
+            Ok(Some(registered)) => Ok(registered.organization),
+            Ok(None) => Err(Why::OrganizationMissing),
+            Err(why) => Err(why),
+        }),
+        named => Ok(named),
+    }
+}
+
+/// What is registered of a resource, if it belongs to the organization.
+///
+/// # Errors
+///
+/// [`Why::ResourceElsewhere`] when it belongs to another one; why it cannot be told.
+pub(super) fn registered_in(
+    state: &State,
+    view: &View,
+    worker: &mut Worker,
+    resource: (&str, &str),
+    organization: OrganizationId,
+) -> Result<Option<Arc<Registered>>, Why> {
+    let registered = worker.registered(state, view, resource)?;
+    match &registered {
+        Some(found) if found.organization != organization => Err(Why::ResourceElsewhere),
+        Some(_) | None => Ok(registered),
     }
 }
 
@@ -422,8 +545,15 @@ pub fn decide(
         policy: view.policies,
         user: state.generations.user(check.user),
         organizations: state.generations.organizations(),
+        instance: worker.instance_stamp(state, view, check),
     };
-    let (standing, held) = match worker.member(state, view, check.organization, check.user) {
+    let resource = (check.resource_type.as_ref(), check.resource_id);
+    let registered = match registered_in(state, view, worker, resource, check.organization) {
+        Ok(registered) => registered,
+        Err(why) => return Ok(Outcome::deny(why)),
+    };
+    let who = (check.organization, check.user);
+    let (standing, held) = match worker.member(state, view, who, view.has_instances(resource.0)) {
         Ok(member) => member,
         Err(why) => return Ok(Outcome::deny(why)),
     };
@@ -443,7 +573,15 @@ pub fn decide(
             why: Why::Roles,
         }),
         Verdict::Deny => Ok(Outcome::deny(Why::Roles)),
-        Verdict::Depends => depends(state, view, worker, check, action, &held, stamps),
+        Verdict::Depends => {
+            let asking = Asking {
+                check,
+                action,
+                held: &held,
+                registered: registered.as_deref(),
+            };
+            depends(state, view, worker, &asking, stamps)
+        }
     }
 }
 
@@ -456,29 +594,35 @@ pub(super) const fn barred(standing: Standing) -> Option<Why> {
     }
 }
 
+/// A check with the facts that hand-written policies are given.
+struct Asking<'a, 'c> {
+    check: &'a Check<'c>,
+    action: ActionIndex,
+    held: &'a Held,
+    registered: Option<&'a Registered>,
+}
+
 fn depends(
     state: &State,
     view: &View,
     worker: &mut Worker,
-    check: &Check<'_>,
-    action: ActionIndex,
-    held: &Held,
+    asking: &Asking<'_, '_>,
     stamps: Stamps,
 ) -> Result<Outcome, RequestError> {
     let outcome = |decision| Outcome {
         decision,
         why: Why::Policies,
     };
-    let kept = !view.engine.depends_on_time(action);
+    let kept = !view.engine.depends_on_time(asking.action);
     if kept {
-        write_question(&mut worker.question, check);
+        write_question(&mut worker.question, asking.check);
         if let Some(decision) = state.depends.find(&worker.question, stamps) {
             worker.counts.depends_hits += 1;
             return Ok(outcome(decision));
         }
     }
     worker.counts.evaluations += 1;
-    let decision = with_question(state, view, check, action, held, |question| {
+    let decision = with_question(state, view, asking, |question| {
         view.engine.evaluate(question).decision
     })?;
     if kept {
@@ -511,25 +655,31 @@ fn write_question(out: &mut Vec<u8>, check: &Check<'_>) {
 fn with_question<T>(
     state: &State,
     view: &View,
-    check: &Check<'_>,
-    action: ActionIndex,
-    held: &Held,
+    asking: &Asking<'_, '_>,
     ask: impl FnOnce(&Question<'_>) -> T,
 ) -> Result<T, RequestError> {
     let interned;
-    let roles: &[RoleId] = match held {
+    let roles: &[RoleId] = match asking.held {
         Held::Interned(set) => {
             interned = view.engine.sets().roles(*set);
             &interned
         }
         Held::Loose(roles) => roles,
     };
-    let read = ReadProperties::of(&check.properties)?;
-    Ok(ask(&read.question(state, check, action, roles)))
+    let mut read = ReadProperties::of(&asking.check.properties)?;
+    if let Some(registered) = asking.registered {
+        read.register(registered);
+    }
+    Ok(ask(&read.question(
+        state,
+        asking.check,
+        asking.action,
+        roles,
+    )))
 }
 
 /// Properties that were read, for a question or for many that share them.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct ReadProperties {
     subject: Option<Map<String, Value>>,
     action: Option<Map<String, Value>>,
@@ -546,6 +696,18 @@ impl ReadProperties {
             resource: map(properties.resource)?,
             context: map(properties.context)?,
         })
+    }
+
+    /// Gives policies what is registered of the resource. It wins over what the request says; what
+    /// is not registered the request may still say.
+    pub(super) fn register(&mut self, registered: &Registered) {
+        if registered.attributes.is_empty() {
+            return;
+        }
+        let attributes = registered.attributes.iter();
+        self.resource
+            .get_or_insert_default()
+            .extend(attributes.map(|(name, value)| (name.clone(), value.clone())));
     }
 
     pub(super) fn question<'a>(
@@ -575,8 +737,8 @@ impl ReadProperties {
 }
 
 /// Says why a check comes out as it does, as JSON: the roles and policies that grant it, the
-/// forbids that fired, the nearest miss or the fact that is missing; of which membership, and the
-/// service whose manifest declares the permission.
+/// forbids that fired, the nearest miss or the fact that is missing; of which membership, what is
+/// registered of the resource, and the service whose manifest declares the permission.
 ///
 /// # Errors
 ///
@@ -593,7 +755,13 @@ pub fn explain(
             .explain_unknown(&check.resource_type, check.action);
         return Ok(serde_json::to_value(unknown).unwrap_or_default());
     };
-    let (standing, held) = match worker.member(state, view, check.organization, check.user) {
+    let resource = (check.resource_type.as_ref(), check.resource_id);
+    let registered = match registered_in(state, view, worker, resource, check.organization) {
+        Ok(registered) => registered,
+        Err(why) => return Ok(plain(why)),
+    };
+    let who = (check.organization, check.user);
+    let (standing, held) = match worker.member(state, view, who, view.has_instances(resource.0)) {
         Ok(member) => member,
         Err(why) => return Ok(plain(why)),
     };
@@ -601,7 +769,13 @@ pub fn explain(
         None | Some(Why::NotMember) => {}
         Some(why) => return Ok(plain(why)),
     }
-    let mut explanation = with_question(state, view, check, action, &held, |question| {
+    let asking = Asking {
+        check,
+        action,
+        held: &held,
+        registered: registered.as_deref(),
+    };
+    let mut explanation = with_question(state, view, &asking, |question| {
         serde_json::to_value(view.engine.explain(question)).unwrap_or_default()
     })?;
     let Some(members) = explanation.as_object_mut() else {
@@ -617,6 +791,13 @@ pub fn explain(
             "user": check.user,
         });
         members.insert("membership".to_owned(), membership);
+    }
+    if let Some(registered) = &registered {
+        let facts = serde_json::json!({
+            "organization": registered.organization,
+            "attributes": registered.attributes,
+        });
+        members.insert("registered".to_owned(), facts);
     }
     if let Some(key) = view.engine.key(action) {
         members.insert("manifest".to_owned(), key.service.as_str().into());

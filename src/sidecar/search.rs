@@ -8,11 +8,13 @@ use crate::domain::{OrganizationId, Revision, UserId};
 use crate::policy::{ActionIndex, Candidates, Plan, Verdict};
 use crate::protocol::authzen::RequestError;
 use crate::sidecar::decide::{
-    Check, Outcome, ReadProperties, Worker, barred, decide, standing, unreadable,
+    Check, Outcome, ReadProperties, Worker, barred, decide, registered, standing, unreadable,
 };
 use crate::sidecar::view::{AsOf, State, View};
 use crate::sidecar::why::Why;
-use crate::store::replica::{MemberFacts, MembershipRow, Page};
+use crate::store::replica::{
+    InstanceBounds, InstanceCursor, InstanceRow, MemberFacts, MembershipRow, Page,
+};
 
 /// The most members or memberships that one page looks at.
 pub const EXAMINED: usize = 1000;
@@ -37,7 +39,7 @@ pub(super) enum Stopped {
     Nothing(Why),
     /// The request is refused.
     Refused(RequestError),
-    /// Hand-written policies decide by the resource, and no resources are known here.
+    /// Hand-written policies decide by the resource, and none of the type are known here.
     PerResource,
 }
 
@@ -59,6 +61,9 @@ pub(super) struct Searching<'s> {
     pub(super) view: &'s View,
     /// The properties of the question, read.
     pub(super) read: &'s ReadProperties,
+    /// Whether it is about a resource that may be registered: facts are then of the view's revision
+    /// and not of a newer one.
+    pub(super) exactly: bool,
 }
 
 impl Searching<'_> {
@@ -72,7 +77,13 @@ impl Searching<'_> {
 
     /// Whether facts that were read go with the view's policies.
     fn fits(&self, worker: &mut Worker, copy: u64, revision: Revision) -> Result<(), Stopped> {
-        if self.state.goes_with(self.view, AsOf { copy, revision }) {
+        let as_of = AsOf { copy, revision };
+        let fits = if self.exactly {
+            as_of <= self.view.as_of()
+        } else {
+            self.state.goes_with(self.view, as_of)
+        };
+        if fits {
             return Ok(());
         }
         worker.overtaken = true;
@@ -81,22 +92,34 @@ impl Searching<'_> {
 
     /// As a check would decide, of facts already read.
     fn allows(&self, check: &Check<'_>, action: ActionIndex, facts: &MemberFacts) -> bool {
-        if barred(standing(facts.state)).is_some() {
-            return false;
-        }
-        let engine = &self.view.engine;
-        let verdict = engine
-            .sets()
-            .intern(&facts.roles)
-            .map_or(Verdict::Depends, |set| engine.decide(set, action));
-        match verdict {
+        match self.verdict(action, facts) {
             Verdict::Allow => true,
             Verdict::Deny => false,
-            Verdict::Depends => {
-                let question = self.read.question(self.state, check, action, &facts.roles);
-                engine.evaluate(&question).decision.is_allow()
-            }
+            Verdict::Depends => self.evaluates(self.read, check, action, facts),
         }
+    }
+
+    /// What the member's standing and roles alone say.
+    fn verdict(&self, action: ActionIndex, facts: &MemberFacts) -> Verdict {
+        if barred(standing(facts.state)).is_some() {
+            return Verdict::Deny;
+        }
+        let engine = &self.view.engine;
+        engine
+            .sets()
+            .intern(&facts.roles)
+            .map_or(Verdict::Depends, |set| engine.decide(set, action))
+    }
+
+    fn evaluates(
+        &self,
+        read: &ReadProperties,
+        check: &Check<'_>,
+        action: ActionIndex,
+        facts: &MemberFacts,
+    ) -> bool {
+        let question = read.question(self.state, check, action, &facts.roles);
+        self.view.engine.evaluate(&question).decision.is_allow()
     }
 
     /// How many candidates a page looks at to find `limit`.
@@ -186,6 +209,64 @@ impl Searching<'_> {
         })
     }
 
+    /// Registered instances to which the check's user may do what it asks, in order of organization
+    /// and id. The check's organization and resource count for nothing.
+    pub(super) fn instances(
+        &self,
+        worker: &mut Worker,
+        check: &Check<'_>,
+        only: Option<OrganizationId>,
+        after: Option<&InstanceCursor>,
+        limit: usize,
+    ) -> Result<Found<(OrganizationId, String), InstanceCursor>, Stopped> {
+        let action = self.action(check)?;
+        let Some(kind) = check.resource_type.split_once(':') else {
+            return Err(Why::PermissionUnknown.into());
+        };
+        let bounds = InstanceBounds {
+            memberships: EXAMINED,
+            instances: self.budget(action, limit),
+        };
+        let (copy, page) = worker
+            .read_numbered(self.state, |reader| {
+                reader.page_of_instances((check.user, only), kind, after, bounds, &mut |row| {
+                    self.verdict(action, &row.facts) != Verdict::Deny
+                })
+            })
+            .map_err(|error| unreadable(self.state, &error))?;
+        self.fits(worker, copy, page.revision)?;
+        let found = |row: InstanceRow| {
+            let organization = row.facts.organization;
+            let allowed = self.allows_instance(check, action, &row);
+            let cursor = InstanceCursor {
+                organization,
+                id: Some(row.id.clone()),
+            };
+            (cursor, allowed.then_some((organization, row.id)))
+        };
+        Ok(sift(page, limit, found))
+    }
+
+    fn allows_instance(&self, check: &Check<'_>, action: ActionIndex, row: &InstanceRow) -> bool {
+        match self.verdict(action, &row.member) {
+            Verdict::Allow => return true,
+            Verdict::Deny => return false,
+            Verdict::Depends => {}
+        }
+        // What cannot be read is not found: a check would deny it too.
+        let Ok(registered) = registered(&row.facts) else {
+            return false;
+        };
+        let mut read = self.read.clone();
+        read.register(&registered);
+        let check = Check {
+            organization: row.facts.organization,
+            resource_id: &row.id,
+            ..check.clone()
+        };
+        self.evaluates(&read, &check, action, &row.member)
+    }
+
     /// As [`Self::resources`], with what is left to ask of each resource.
     pub(super) fn plans(
         &self,
@@ -265,7 +346,7 @@ fn unsure(outcome: Outcome) -> bool {
 }
 
 /// Keeps what `judge` finds of a page's rows, until there are `limit`.
-fn sift<R, T, K: Copy>(
+fn sift<R, T, K>(
     page: Page<R, K>,
     limit: usize,
     mut judge: impl FnMut(R) -> (K, Option<T>),

@@ -6,6 +6,7 @@
 //! read a newer member: every member tells [`AsOf`] which rows it is, and a decision never combines
 //! one with policies that its revision replaced (`State::goes_with`).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::domain::{Epoch, Freshness, FreshnessToken, Position, Revision};
 use crate::policy::{BuildError, CustomPolicies, Engine, PolicyFacts, RoleSets, ScopeMap};
 use crate::runtime::Clock;
-use crate::sidecar::cache::{Depends, Generations, Members, Slugs, Tokens};
+use crate::sidecar::cache::{Depends, Generations, Instances, Members, Slugs, Tokens};
 use crate::sidecar::config::{CacheSizes, Mapping};
 use crate::sidecar::tokens::{Keys, Proofs};
 use crate::sidecar::why::Why;
@@ -43,6 +44,8 @@ pub struct View {
     pub engine: Arc<Engine>,
     /// What tokens may be used for, by their scopes.
     pub scopes: Arc<ScopeMap>,
+    /// The types, `service:resource`, of which instances are registered.
+    pub instance_types: Arc<InstanceTypes>,
     /// How many times policies changed: answers of hand-written policies are kept under it.
     pub policies: u64,
     /// Which of the copy's files it was compiled from.
@@ -58,7 +61,15 @@ pub struct AsOf {
     pub revision: Revision,
 }
 
+/// Types, `service:resource`.
+type InstanceTypes = HashSet<String, foldhash::fast::RandomState>;
+
 impl View {
+    /// Whether instances of a type are registered: if not, nothing is to be looked up.
+    pub fn has_instances(&self, resource_type: &str) -> bool {
+        !self.instance_types.is_empty() && self.instance_types.contains(resource_type)
+    }
+
     /// The revision that answers carry; zero before there is a copy.
     pub fn revision(&self) -> Revision {
         self.position
@@ -86,6 +97,7 @@ struct Prepared {
 struct Built {
     engine: Arc<Engine>,
     scopes: Arc<ScopeMap>,
+    instance_types: Arc<InstanceTypes>,
 }
 
 impl Built {
@@ -93,6 +105,7 @@ impl Built {
         Self {
             engine: Arc::clone(&view.engine),
             scopes: Arc::clone(&view.scopes),
+            instance_types: Arc::clone(&view.instance_types),
         }
     }
 }
@@ -135,6 +148,7 @@ pub struct State {
     pub(super) proofs: Proofs,
     pub(super) depends: Depends,
     pub(super) slugs: Slugs,
+    pub(super) instances: Instances,
     pub(super) mapping: Mapping,
     custom: CustomPolicies,
     /// Set while the last change of policies could not be compiled.
@@ -182,6 +196,7 @@ impl State {
                 position: None,
                 engine,
                 scopes: Arc::default(),
+                instance_types: Arc::default(),
                 policies: 0,
                 copy: 0,
             }),
@@ -193,6 +208,7 @@ impl State {
             proofs: Proofs::new(sizes.proof_bytes),
             depends: Depends::new(sizes.depends_bytes),
             slugs: Slugs::new(SLUGS),
+            instances: Instances::new(sizes.instance_bytes),
             mapping,
             custom,
             behind: AtomicBool::new(false),
@@ -264,6 +280,7 @@ impl State {
             position: Some(position),
             engine: built.engine,
             scopes: built.scopes,
+            instance_types: built.instance_types,
             policies: old.policies + 1,
             copy: number,
         });
@@ -312,7 +329,10 @@ impl State {
         if applied.organizations_changed {
             self.generations.bump_organizations();
         }
-        let built = match prepared {
+        for instance in &applied.touched_instances {
+            self.generations.bump_instance(instance);
+        }
+        let mut built = match prepared {
             _ if !recompile => Built::of(&old),
             Some(prepared) => {
                 self.behind.store(false, Ordering::Release);
@@ -320,10 +340,14 @@ impl State {
             }
             None => self.compile(&self.file()?)?.1,
         };
+        if let Some(types) = &applied.instance_types {
+            built.instance_types = Arc::new(types.iter().cloned().collect());
+        }
         self.publish(View {
             position: Some(applied.position),
             engine: built.engine,
             scopes: built.scopes,
+            instance_types: built.instance_types,
             policies: old.policies + u64::from(recompile),
             copy: old.copy,
         });
@@ -356,6 +380,7 @@ impl State {
                 position: Some(position),
                 engine: built.engine,
                 scopes: built.scopes,
+                instance_types: built.instance_types,
                 policies: old.policies + 1,
                 copy: old.copy,
             });
@@ -389,6 +414,7 @@ impl State {
         Ok(Built {
             engine: Arc::new(engine),
             scopes: Arc::new(scopes),
+            instance_types: Arc::new(rows.instance_types.into_iter().collect()),
         })
     }
 

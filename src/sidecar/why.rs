@@ -46,11 +46,13 @@ pub enum Why {
     ClientScopes,
     /// A client asks for itself, and hand-written policies might have a say.
     PoliciesJudgeMembers,
+    /// The resource is registered in another organization.
+    ResourceElsewhere,
 }
 
 impl Why {
     /// All of them, in order of their number.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Roles,
         Self::Policies,
         Self::NotMember,
@@ -72,6 +74,7 @@ impl Why {
         Self::OtherOrganization,
         Self::ClientScopes,
         Self::PoliciesJudgeMembers,
+        Self::ResourceElsewhere,
     ];
 
     /// The word for programs and for metrics.
@@ -98,6 +101,7 @@ impl Why {
             Self::OtherOrganization => "other_organization",
             Self::ClientScopes => "client_scopes",
             Self::PoliciesJudgeMembers => "policies_judge_members",
+            Self::ResourceElsewhere => "resource_elsewhere",
         }
     }
 
@@ -138,6 +142,9 @@ impl Why {
             Self::PoliciesJudgeMembers => {
                 "hand-written policies may have a say here and they judge members: a client that \
                  asks for itself is none"
+            }
+            Self::ResourceElsewhere => {
+                "the resource is registered in another organization than the one named"
             }
         }
     }

@@ -406,14 +406,16 @@ impl Asking<'_> {
     }
 }
 
-/// A denial by what is known. Whether there is an organization of some name is told to nobody who is
-/// not in it.
+/// A denial by what is known. Whether there is an organization of some name, or a resource elsewhere,
+/// is told to nobody who is not in it.
 const fn denied(why: Why) -> Asked {
     match why {
         Why::NoCopy | Why::CopyUnreadable | Why::Overtaken | Why::Stale => {
             Asked::plain(DoorOutcome::Unsure, why.code())
         }
-        Why::OrganizationUnknown => Asked::plain(DoorOutcome::Denied, Why::NotMember.code()),
+        Why::OrganizationUnknown | Why::ResourceElsewhere => {
+            Asked::plain(DoorOutcome::Denied, Why::NotMember.code())
+        }
         _ => Asked::plain(DoorOutcome::Denied, why.code()),
     }
 }

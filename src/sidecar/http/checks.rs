@@ -12,7 +12,7 @@ use crate::protocol::authzen::{
     Answer, Batch, ItemError, Reason, Request, RequestError, parse_evaluation, resolve,
 };
 use crate::sidecar::decide::{
-    Check, Named, Outcome, Properties, Worker, decide, explain, organization, plain, understand,
+    Check, Named, Outcome, Properties, Worker, decide, explain, place, plain, understand,
 };
 use crate::sidecar::decision_log::{Asker, Record};
 use crate::sidecar::view::{State, View};
@@ -229,7 +229,7 @@ impl<'s> Asking<'s> {
     ) -> Result<Outcome, RequestError> {
         self.terms
             .admit(&self.state.mapping.resource_type(request.resource.kind))?;
-        let check = understand(self.state, worker, request)?;
+        let check = understand(self.state, self.view, worker, request)?;
         self.answer(worker, check, Words::of(request), out)
     }
 }
@@ -437,7 +437,10 @@ pub(super) fn check(
         resource: None,
     };
     asked(state, worker, terms, |asking, worker| {
-        let check = match (organization(state, worker, &named)?, UserId::from_str(user)) {
+        let resource_id = query.resource.as_deref().unwrap_or_default();
+        let resource = (resource_type, resource_id);
+        let organization = place(state, asking.view, worker, &named, resource)?;
+        let check = match (organization, UserId::from_str(user)) {
             (Err(why), _) => Err(why),
             (_, Err(_)) => Err(Why::SubjectId),
             (Ok(organization), Ok(user)) => Ok(Check {
@@ -445,7 +448,7 @@ pub(super) fn check(
                 organization,
                 resource_type: Cow::Borrowed(resource_type),
                 action,
-                resource_id: query.resource.as_deref().unwrap_or_default(),
+                resource_id,
                 properties: Properties::default(),
             }),
         };
@@ -453,7 +456,7 @@ pub(super) fn check(
         let words = Words {
             subject: ("user", user),
             action,
-            resource: (resource_type, query.resource.as_deref().unwrap_or_default()),
+            resource,
             context: None,
         };
         asking.answer(worker, check, words, &mut out)?;

@@ -17,6 +17,7 @@ use crate::sidecar::http::checks::{ATTEMPTS, Terms};
 use crate::sidecar::search::{Found, Searching, Stopped};
 use crate::sidecar::view::{State, View};
 use crate::sidecar::why::Why;
+use crate::store::replica::InstanceCursor;
 
 /// Why a search is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum SearchError {
     /// HTTP 400, or 403.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// HTTP 422: resources are searched for by type and organization only.
+    /// HTTP 422: resources of a type without instances are searched for by type and organization.
     #[error(
         "hand-written policies decide this for each resource, and no resources are known here: \
          `POST /v1/plan` tells the organizations and the conditions"
@@ -181,10 +182,12 @@ fn page(
     asked: &Asked<'_>,
     freshness: Freshness,
 ) -> Result<Vec<u8>, Stopped> {
+    let kind = state.mapping.resource_type(asked.request.resource.kind);
     let searching = Searching {
         state,
         view,
         read: &asked.read,
+        exactly: view.has_instances(&kind),
     };
     let answering = Answering {
         view,
@@ -193,6 +196,7 @@ fn page(
     };
     match asked.target {
         Target::Subject => answering.subjects(&searching, worker),
+        Target::Resource if searching.exactly => answering.instances(&searching, worker),
         Target::Resource => answering.resources(&searching, worker),
         Target::Plan => answering.plans(&searching, worker),
         Target::Action => answering.actions(&searching, worker),
@@ -220,7 +224,19 @@ struct Planned {
 impl Answering<'_> {
     fn subjects(&self, searching: &Searching<'_>, worker: &mut Worker) -> Result<Vec<u8>, Stopped> {
         let request = &self.asked.request;
-        let organization = organization(searching.state, worker, &named(request)?)??;
+        let (state, view) = (searching.state, searching.view);
+        let kind = state.mapping.resource_type(request.resource.kind);
+        let resource = (kind.as_ref(), request.resource.id);
+        let organization = decide::place(state, view, worker, &named(request)?, resource)??;
+        let registered = decide::registered_in(state, view, worker, resource, organization)?;
+        let mut read = searching.read.clone();
+        if let Some(registered) = &registered {
+            read.register(registered);
+        }
+        let searching = &Searching {
+            read: &read,
+            ..*searching
+        };
         if !searching.state.mapping.is_user(request.subject.kind) {
             return Err(Why::SubjectType.into());
         }
@@ -240,7 +256,7 @@ impl Answering<'_> {
         worker: &mut Worker,
     ) -> Result<Vec<u8>, Stopped> {
         let (user, only) = self.user_and_organization(searching.state, worker)?;
-        let after = self.asked.after(organization_of)?;
+        let after = self.after_instance()?.map(|after| after.organization);
         let check = self.check(searching.state, user, OrganizationId::from_u128(0));
         let found = searching.resources(worker, &check, only, after, self.limit())?;
         let kind = self.asked.request.resource.kind;
@@ -253,6 +269,46 @@ impl Answering<'_> {
                 }),
             }),
         )
+    }
+
+    fn instances(
+        &self,
+        searching: &Searching<'_>,
+        worker: &mut Worker,
+    ) -> Result<Vec<u8>, Stopped> {
+        let (user, only) = self.user_and_organization(searching.state, worker)?;
+        let after = self.after_instance()?;
+        let check = self.check(searching.state, user, OrganizationId::from_u128(0));
+        let found = searching.instances(worker, &check, only, after.as_ref(), self.limit())?;
+        let kind = self.asked.request.resource.kind;
+        Ok(
+            self.answer(found, bytes_of_instance, |(organization, id)| FoundEntity {
+                kind,
+                id,
+                properties: Some(FoundProperties {
+                    organization: organization.to_string(),
+                }),
+            }),
+        )
+    }
+
+    /// After which resource the page begins: the organization's id, then that of an instance, if
+    /// there are any. Between two pages the first of a type may have come, or the last have gone.
+    fn after_instance(&self) -> Result<Option<InstanceCursor>, RequestError> {
+        let Some(cursor) = self.asked.cursor else {
+            return Ok(None);
+        };
+        let read = cursor.after.split_first_chunk::<16>();
+        let read = read.and_then(|(organization, id)| {
+            let id = std::str::from_utf8(id).ok()?;
+            Some(InstanceCursor {
+                organization: organization_of(*organization),
+                id: (!id.is_empty()).then(|| id.to_owned()),
+            })
+        });
+        read.map(Some).ok_or_else(|| {
+            RequestError::Malformed("`page`: the token is of another search".to_owned())
+        })
     }
 
     fn plans(&self, searching: &Searching<'_>, worker: &mut Worker) -> Result<Vec<u8>, Stopped> {
@@ -279,7 +335,8 @@ impl Answering<'_> {
 
     fn actions(&self, searching: &Searching<'_>, worker: &mut Worker) -> Result<Vec<u8>, Stopped> {
         let request = &self.asked.request;
-        let check = decide::understand(searching.state, worker, request)??;
+        let (state, view) = (searching.state, searching.view);
+        let check = decide::understand(state, view, worker, request)??;
         let after = match self.asked.cursor {
             None => None,
             Some(cursor) => Some(std::str::from_utf8(&cursor.after).map_err(|_| {
@@ -366,6 +423,12 @@ fn id_of_user(user: UserId) -> Vec<u8> {
 
 fn id_of_organization(organization: OrganizationId) -> Vec<u8> {
     organization.as_u128().to_be_bytes().to_vec()
+}
+
+fn bytes_of_instance(cursor: InstanceCursor) -> Vec<u8> {
+    let mut bytes = id_of_organization(cursor.organization);
+    bytes.extend_from_slice(cursor.id.unwrap_or_default().as_bytes());
+    bytes
 }
 
 fn write<T: Serialize>(answer: &SearchAnswer<'_, T>) -> Vec<u8> {

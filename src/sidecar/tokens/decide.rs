@@ -69,9 +69,18 @@ pub fn decide(
         Subject::Client if view.engine.depends(action) => {
             Ok(Outcome::deny(Why::PoliciesJudgeMembers))
         }
-        Subject::Client => Ok(Outcome {
-            decision: Decision::Allow,
-            why: Why::ClientScopes,
-        }),
+        Subject::Client => {
+            let resource = (check.resource_type, check.resource_id);
+            let organization = check.organization;
+            Ok(
+                match decide::registered_in(state, view, worker, resource, organization) {
+                    Ok(_) => Outcome {
+                        decision: Decision::Allow,
+                        why: Why::ClientScopes,
+                    },
+                    Err(why) => Outcome::deny(why),
+                },
+            )
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, params_from_iter};
 
+use super::instances::instance_types;
 use super::meta::{self, ReplicaPosition};
 use super::reader::{PolicyRows, policy_rows};
 use super::schema::{Bind, TableShape, cells};
@@ -66,6 +67,11 @@ pub struct Applied {
     pub touched_sessions: Vec<SessionId>,
     /// Grants that were revoked, or whose revocation expired; each once.
     pub touched_grants: Vec<GrantId>,
+    /// Instances that came, went or changed, each once as `service:resource:id`.
+    pub touched_instances: Vec<String>,
+    /// The types, `service:resource`, of which instances are registered now; `None` when none of
+    /// them changed.
+    pub instance_types: Option<Vec<String>>,
     /// Whether the commit waited for the disk: it took something away.
     pub durable: bool,
     /// How many frames were applied.
@@ -104,6 +110,7 @@ mod table {
     pub(super) const REVOKED_GRANTS: u16 = 10;
     pub(super) const SIGNING_KEYS: u16 = 11;
     pub(super) const SCOPE_PERMISSIONS: u16 = 12;
+    pub(super) use crate::store::replicated::RESOURCE_INSTANCES;
 }
 
 /// One row's way from before the batch to after it.
@@ -158,9 +165,12 @@ impl Replica {
             }
         }
         let durable = advance.epoch.is_some() || changes.iter().any(takes_away);
-        let applied = applied(next.position, &changes, durable, frames.len());
+        let mut applied = applied(next.position, &changes, durable, frames.len());
         let transaction = self.begin(durable)?;
         write_all(&transaction, &next, advance.epoch, &changes, frames)?;
+        if !applied.touched_instances.is_empty() {
+            applied.instance_types = Some(instance_types(&transaction)?);
+        }
         if applied.policy_changed {
             before_commit(&Uncommitted(&transaction)).map_err(ReplicaError::Refused)?;
         }
@@ -352,6 +362,18 @@ fn takes_away(change: &Change<'_>) -> bool {
         )
 }
 
+/// A key of texts, with `:` between them.
+fn joined(key: &[Cell]) -> String {
+    let texts: Vec<&str> = key
+        .iter()
+        .map(|cell| match cell {
+            Cell::Text(text) => text.as_str(),
+            Cell::Null | Cell::Int(_) | Cell::Bytes(_) => "",
+        })
+        .collect();
+    texts.join(":")
+}
+
 fn applied(position: Position, changes: &[Change<'_>], durable: bool, frames: usize) -> Applied {
     let mut applied = Applied {
         position,
@@ -362,10 +384,12 @@ fn applied(position: Position, changes: &[Change<'_>], durable: bool, frames: us
         touched_clients: Vec::new(),
         touched_sessions: Vec::new(),
         touched_grants: Vec::new(),
+        touched_instances: Vec::new(),
+        instance_types: None,
         durable,
         frames,
     };
-    // A row of one of the last three tables is of one id, and there is one change of each row.
+    // A row of a client, session, grant or instance is of one id, and there is one change of each row.
     let mut users = BTreeSet::new();
     for change in changes {
         let id = |place: usize| match change.key.get(place) {
@@ -392,6 +416,7 @@ fn applied(position: Position, changes: &[Change<'_>], durable: bool, frames: us
                 let grant = id(0).map(GrantId::from_uuid);
                 applied.touched_grants.extend(grant);
             }
+            table::RESOURCE_INSTANCES => applied.touched_instances.push(joined(&change.key)),
             table::SIGNING_KEYS => applied.keys_changed = true,
             _ => {}
         }

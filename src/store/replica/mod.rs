@@ -9,6 +9,7 @@
 
 mod apply;
 mod error;
+mod instances;
 mod meta;
 mod reader;
 mod schema;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use apply::{Advance, Applied, BeforeCommit, NewEpoch, Uncommitted};
 pub use error::ReplicaError;
+pub use instances::{InstanceBounds, InstanceCursor, InstanceFacts, InstanceRow};
 pub use meta::ReplicaPosition;
 pub use reader::{MemberFacts, PolicyRows, ReplicaReader, SigningKeyRow, StateRow};
 pub use search::{MembershipRow, Page};

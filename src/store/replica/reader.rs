@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 use uuid::Uuid;
 
 use super::ReplicaError;
+use super::instances::instance_types;
 use super::meta::ReplicaPosition;
 use crate::domain::user::UserState;
 use crate::domain::{
@@ -60,6 +61,8 @@ pub struct PolicyRows {
     pub grants: Vec<(RoleId, PermissionId)>,
     /// Which scope names which permission.
     pub scopes: Vec<(Scope, PermissionId)>,
+    /// The types, `service:resource`, of which instances are registered.
+    pub instance_types: Vec<String>,
 }
 
 /// A public key that tokens may be signed with.
@@ -295,6 +298,7 @@ pub(super) fn policy_rows(connection: &Connection) -> Result<PolicyRows, Replica
             "SELECT scope, permission_id FROM scope_permissions",
             |row| Ok((name(row, 0)?, PermissionId::from_uuid(id(row, 1)?))),
         )?,
+        instance_types: instance_types(connection)?,
     })
 }
 

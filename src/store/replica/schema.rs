@@ -37,7 +37,8 @@ CREATE TABLE replica_tables (
 ) STRICT;
 ";
 
-/// Indexes beyond the primary keys: slugs, the holders of a role and the organizations of a user.
+/// Indexes beyond the primary keys: slugs, the holders of a role, the organizations of a user and
+/// the instances in an organization.
 /// A copy that an older program made gets them when it is opened.
 pub(super) const INDEXES: &str = "\
 CREATE INDEX IF NOT EXISTS organizations_slug ON organizations(slug);
@@ -47,6 +48,8 @@ CREATE INDEX IF NOT EXISTS organization_members_user
     ON organization_members(user_id, organization_id);
 CREATE INDEX IF NOT EXISTS organization_member_roles_role
     ON organization_member_roles(organization_id, role_id, user_id);
+CREATE INDEX IF NOT EXISTS resource_instances_organization
+    ON resource_instances(service, resource, organization_id, id);
 ";
 
 /// The tables as text. With [`INDEXES`], `schema/sql/replica.sql` is its golden dump.

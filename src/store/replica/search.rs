@@ -117,27 +117,7 @@ impl ReplicaReader {
         limit: usize,
     ) -> Result<Page<MembershipRow, OrganizationId>, ReplicaError> {
         let transaction = self.connection.transaction()?;
-        let mut rows = Vec::new();
-        let (mut seen, mut next) = (0, None);
-        {
-            let mut statement = transaction.prepare_cached(ORGANIZATIONS)?;
-            let after = after.map_or_else(Vec::new, |id| id.as_uuid().as_bytes().to_vec());
-            let most = i64::try_from(limit).unwrap_or(i64::MAX);
-            let mut found = statement.query((user.as_uuid().as_bytes(), after, most))?;
-            while let Some(row) = found.next()? {
-                let organization = OrganizationId::from_uuid(id(row, 0)?);
-                let slug: Option<String> = row.get(1)?;
-                if let Some(facts) = member(&transaction, organization, user)? {
-                    rows.push(MembershipRow {
-                        organization,
-                        slug: slug.and_then(|slug| slug.parse().ok()),
-                        facts,
-                    });
-                }
-                seen += 1;
-                next = Some(organization);
-            }
-        }
+        let (rows, seen, next) = memberships(&transaction, user, after, limit)?;
         let next = next.filter(|_| seen >= limit);
         let revision = revision(&transaction)?;
         transaction.commit()?;
@@ -149,10 +129,43 @@ impl ReplicaReader {
     }
 }
 
-fn revision(connection: &Connection) -> Result<Revision, ReplicaError> {
+/// A user's memberships after `after`, how many rows were looked at, and the last of them.
+pub(super) fn memberships(
+    connection: &Connection,
+    user: UserId,
+    after: Option<OrganizationId>,
+    limit: usize,
+) -> Result<(Vec<MembershipRow>, usize, Option<OrganizationId>), ReplicaError> {
+    let mut rows = Vec::new();
+    let (mut seen, mut last) = (0, None);
+    let mut statement = connection.prepare_cached(ORGANIZATIONS)?;
+    let after = after.map_or_else(Vec::new, |id| id.as_uuid().as_bytes().to_vec());
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = statement.query((user.as_uuid().as_bytes(), after, most))?;
+    while let Some(row) = found.next()? {
+        let organization = OrganizationId::from_uuid(id(row, 0)?);
+        let slug: Option<String> = row.get(1)?;
+        if let Some(facts) = member(connection, organization, user)? {
+            rows.push(MembershipRow {
+                organization,
+                slug: slug.and_then(|slug| slug.parse().ok()),
+                facts,
+            });
+        }
+        seen += 1;
+        last = Some(organization);
+    }
+    Ok((rows, seen, last))
+}
+
+pub(super) fn revision(connection: &Connection) -> Result<Revision, ReplicaError> {
     let revision: i64 = connection
         .prepare_cached("SELECT revision FROM replica")?
         .query_row([], |row| row.get(0))?;
+    revision_of(revision)
+}
+
+pub(super) fn revision_of(revision: i64) -> Result<Revision, ReplicaError> {
     u64::try_from(revision)
         .map(Revision::new)
         .map_err(|_| ReplicaError::Corrupt("a negative revision".to_owned()))

@@ -13,6 +13,7 @@ mod doors;
 mod exposure;
 mod freshness;
 mod grpc;
+mod instances;
 mod policies;
 pub mod possession;
 mod searches;

@@ -421,6 +421,31 @@ fn a_token_bound_to_an_organization_that_its_user_left_does_nothing_whatever_pol
 }
 
 #[test]
+fn a_token_does_nothing_to_a_resource_that_is_registered_elsewhere() {
+    let mut tokens = Tokens::new();
+    let mut worker = tokens.world.worker();
+    let users = tokens.token(|_| {});
+    let clients = tokens
+        .signer
+        .sign(&AccessTokenClaims {
+            scope: "docs:read".to_owned(),
+            ..tokens.own_claims()
+        })
+        .unwrap();
+    for token in [&users, &clients] {
+        assert!(tokens.decide(&mut worker, token, (1, "read")).0);
+    }
+    tokens
+        .world
+        .apply(vec![put_instance("page", "p1", 2, &serde_json::json!({}))]);
+    for token in [&users, &clients] {
+        let decided = tokens.decide(&mut worker, token, (1, "read"));
+        assert_eq!(decided, (false, Why::ResourceElsewhere));
+        assert!(tokens.decide(&mut worker, token, (2, "read")).0);
+    }
+}
+
+#[test]
 fn a_client_for_itself_has_its_scopes_and_no_roles() {
     let tokens = Tokens::new();
     let mut worker = tokens.world.worker();

@@ -20,6 +20,7 @@ use doorward::sidecar::decide::Worker;
 use doorward::sidecar::http::{Terms, evaluation, evaluations};
 use doorward::sidecar::view::State;
 use doorward::store::replica::{Advance, Applied, Builder, NewEpoch, Replica, ReplicaError};
+use doorward::store::replicated::RESOURCE_INSTANCES;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -114,6 +115,25 @@ pub fn user_state(u: u128, state: &str) -> Op {
     put(7, vec![id(user(u).as_u128()), text(state), Cell::Int(1)])
 }
 
+fn instance_key(resource: &str, instance: &str) -> Vec<Cell> {
+    vec![text("docs"), text(resource), text(instance)]
+}
+
+/// Registers an instance of a resource of `docs`.
+pub fn put_instance(resource: &str, instance: &str, o: u128, attributes: &Value) -> Op {
+    let mut cells = instance_key(resource, instance);
+    cells.push(id(organization(o).as_u128()));
+    cells.push(text(&attributes.to_string()));
+    put(RESOURCE_INSTANCES, cells)
+}
+
+pub fn remove_instance(resource: &str, instance: &str) -> Op {
+    Op::Delete {
+        table: RESOURCE_INSTANCES,
+        key: instance_key(resource, instance),
+    }
+}
+
 pub fn epoch() -> Epoch {
     Epoch::from_uuid(Uuid::from_u128(0xE0))
 }
@@ -161,6 +181,7 @@ impl Default for Setup {
                 depends_bytes: 1 << 20,
                 token_bytes: 1 << 20,
                 proof_bytes: 1 << 20,
+                instance_bytes: 1 << 20,
                 role_sets: 1000,
             },
             mapping: Mapping::default(),

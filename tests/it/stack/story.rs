@@ -74,6 +74,33 @@ async fn a_role_given_allows_and_a_role_taken_denies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_counts_where_its_service_registered_it() {
+    let stack = Stack::start().await;
+    let user = furnish(&stack).await;
+    let read = "billing:invoice:read";
+    stack.ask_until(&user, read, allows).await;
+    let body = json!({"name": "Globex", "slug": "globex", "owner": user});
+    stack
+        .operator(Method::POST, "/v1/organizations", body)
+        .await;
+    let resources = "/v1/services/billing/resources";
+    let put = |organization: &str| json!({"put": [{"type": "invoice", "id": "1", "organization": organization}]});
+    stack.operator(Method::PUT, resources, put("globex")).await;
+    let denied = stack.ask_until(&user, read, denies).await;
+    assert_eq!(denied["context"]["reason"]["code"], "resource_elsewhere");
+
+    stack.operator(Method::PUT, resources, put("acme")).await;
+    stack.ask_until(&user, read, allows).await;
+    stack.operator(Method::PUT, resources, put("globex")).await;
+    stack.ask_until(&user, read, denies).await;
+    // With the organization go its instances: the type is as it was before.
+    stack
+        .operator(Method::DELETE, "/v1/organizations/globex", Value::Null)
+        .await;
+    stack.ask_until(&user, read, allows).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_authority_the_sidecar_goes_on_and_says_how_stale_it_is() {
     let mut stack = Stack::start().await;
     let user = furnish(&stack).await;

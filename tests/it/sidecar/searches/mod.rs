@@ -1,6 +1,7 @@
 //! `POST /access/v1/search/…` and `POST /v1/plan`, and explanations on the same random worlds.
 
 mod explain;
+mod instances;
 mod pages;
 mod plans;
 mod random;

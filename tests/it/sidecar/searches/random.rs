@@ -31,7 +31,7 @@ pub(super) const SITUATIONS: [(&str, &str); 4] = [
     (r#"{"state": "public"}"#, "{}"),
 ];
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -43,15 +43,15 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn id(&mut self, bound: u64) -> u128 {
+    pub(super) fn id(&mut self, bound: u64) -> u128 {
         u128::from(self.below(bound)) + 1
     }
 
-    fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
+    pub(super) fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
         items[usize::try_from(self.below(items.len() as u64)).unwrap()]
     }
 }
