@@ -11,7 +11,7 @@ use crate::domain::{Secret, ServiceName};
 use crate::runtime::config::Reader;
 
 /// How a request arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::sidecar) enum Transport {
     /// A Unix socket: who may open it may ask everything, unless the listener says otherwise.
     Unix,

@@ -161,6 +161,8 @@ impl<'s> Asking<'s> {
         let held = worker.held;
         let log = worker.log.as_mut()?;
         let (check, words) = asked.map_or((None, None), |(check, words)| (check, Some(words)));
+        // Who a user is says more than how a request named them.
+        let unread = if check.is_none() { words } else { None };
         let mapping = &self.state.mapping;
         let kind = words.map(|words| mapping.resource_type(words.resource.0));
         log.note(outcome.decision.is_allow(), || Record {
@@ -169,13 +171,13 @@ impl<'s> Asking<'s> {
             reason: outcome.why.code(),
             revision: Some(self.freshness.revision.get()),
             staleness_ms: self.freshness.staleness_ms(),
-            user: check.map(|check| check.user.as_u128().to_be_bytes().into()),
-            subject_type: words.map(|words| words.subject.0),
-            subject_id: words.map(|words| words.subject.1),
+            user: check.map(|check| check.user.as_u128().to_be_bytes()),
+            subject_type: unread.map(|words| words.subject.0),
+            subject_id: unread.map(|words| words.subject.1),
             action: words.map(|words| mapping.action(words.action)),
             resource_type: kind.as_deref(),
             resource_id: words.map(|words| words.resource.1),
-            organization: check.map(|check| check.organization.as_u128().to_be_bytes().into()),
+            organization: check.map(|check| check.organization.as_u128().to_be_bytes()),
             roles: check
                 .and(held)
                 .and_then(|set| u32::try_from(set.index()).ok()),

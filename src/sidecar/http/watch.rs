@@ -1,15 +1,17 @@
 //! `POST /v1/watch`: an evaluation whose answer comes again when it changes.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::domain::FreshnessToken;
 use crate::protocol::problem::Problem;
-use crate::runtime::limits;
 use crate::sidecar::callers::{Ask, Transport};
 use crate::sidecar::http::body;
 use crate::sidecar::http::content::Content;
@@ -19,8 +21,11 @@ use crate::sidecar::http::head::{Head, freshness_token, staleness};
 use crate::sidecar::http::workers::Connection;
 use crate::sidecar::watch::{Place, Question, Watch, decision, run};
 
-/// Events that may wait for a reader; with one more it is too slow.
+/// Events that may wait for a reader behind what its connection takes; with one more it is too slow.
 const WAITING: usize = 16;
+
+/// The longest question: it is kept, and asked anew with every change.
+const QUESTION_MAX: usize = 16 * 1024;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -84,7 +89,7 @@ impl Door {
         head.expect_json()?;
         let places = &self.shared.watches;
         let place = places
-            .take(admitted.name)
+            .take(admitted.name, self.transport)
             .ok_or_else(|| too_many(admitted.name))?;
         let own = |value: &HeaderValue| value.to_str().ok().map(Into::into);
         let asked = head.max_staleness.map(|text| staleness(text.as_bytes()));
@@ -103,7 +108,7 @@ impl Door {
             caller: admitted.name.map(Into::into),
             uid: head.uid,
             request_id: head.request_id.and_then(own),
-            body: body::read(body, limits::BODY_BYTES, self.shared.body_timeout).await?,
+            body: question(body, self.shared.body_timeout).await?,
         };
         self.begin(connection, place, question).await
     }
@@ -133,6 +138,7 @@ impl Door {
             heartbeat: self.shared.watches.config().heartbeat,
             told,
             sender,
+            spoke: Instant::now(),
             cut: Arc::clone(&connection.cut),
             stop: connection.tasks.stop(),
             _place: place,
@@ -145,6 +151,12 @@ impl Door {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
     }
+}
+
+/// A question's bytes, on their own: what was read from a connection may be more.
+async fn question(body: Incoming, patience: Duration) -> Result<Bytes, Box<Problem>> {
+    let body = body::read(body, QUESTION_MAX, patience).await?;
+    Ok(Bytes::copy_from_slice(&body))
 }
 
 /// The id of the last event that a reader saw, if it is one of ours.

@@ -237,12 +237,12 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + Send>(
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(connection.door.respond(&connection, request).await) }
     });
-    // `max_headers` is left alone: setting it makes hyper allocate them for each request.
+    // `max_headers` is left alone: setting it makes hyper allocate them for each request. Not
+    // `pipeline_flush`: with it, answers that nobody reads are kept without any bound.
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_TIME)
         .max_buf_size(BUFFER_MAX)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let served = pin!(served);
     let over = drain.over(served, http1::Connection::graceful_shutdown);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::WatchConfig;
+use crate::sidecar::callers::Transport;
 
 /// The places that watches take.
 #[derive(Debug)]
@@ -15,15 +16,24 @@ pub(in crate::sidecar) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// By caller; `None` is everybody who is no known one.
-    by_caller: HashMap<Option<Box<str>>, usize>,
+    by_holder: HashMap<Holder, usize>,
+}
+
+/// Whose places are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    /// A known caller's.
+    Caller(Box<str>),
+    /// Those of everybody else who comes that way: whoever may open the Unix socket is not kept
+    /// from watching by those who only reach a port.
+    Anybody(Transport),
 }
 
 /// A place that is taken, given back when dropped.
 #[derive(Debug)]
 pub(in crate::sidecar) struct Place {
     places: Arc<Places>,
-    caller: Option<Box<str>>,
+    holder: Holder,
 }
 
 impl Places {
@@ -44,18 +54,24 @@ impl Places {
     }
 
     /// Takes a place; `None` when there is none left, for this caller or at all.
-    pub(in crate::sidecar) fn take(self: &Arc<Self>, caller: Option<&str>) -> Option<Place> {
-        let caller: Option<Box<str>> = caller.map(Into::into);
+    pub(in crate::sidecar) fn take(
+        self: &Arc<Self>,
+        caller: Option<&str>,
+        transport: Transport,
+    ) -> Option<Place> {
+        let holder = caller.map_or(Holder::Anybody(transport), |name| {
+            Holder::Caller(name.into())
+        });
         let mut taken = self.lock();
-        let own = taken.by_caller.get(&caller).copied().unwrap_or(0);
+        let own = taken.by_holder.get(&holder).copied().unwrap_or(0);
         if taken.all >= self.config.most || own >= self.config.most_per_caller {
             return None;
         }
         taken.all += 1;
-        taken.by_caller.insert(caller.clone(), own + 1);
+        taken.by_holder.insert(holder.clone(), own + 1);
         Some(Place {
             places: Arc::clone(self),
-            caller,
+            holder,
         })
     }
 
@@ -68,11 +84,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         taken.all = taken.all.saturating_sub(1);
-        let left = taken.by_caller.get(&self.caller).map_or(0, |own| own - 1);
+        let left = taken.by_holder.get(&self.holder).map_or(0, |own| own - 1);
         if left == 0 {
-            taken.by_caller.remove(&self.caller);
+            taken.by_holder.remove(&self.holder);
         } else {
-            taken.by_caller.insert(self.caller.clone(), left);
+            taken.by_holder.insert(self.holder.clone(), left);
         }
     }
 }
@@ -82,20 +98,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_bounded_by_caller_and_at_all_and_are_given_back() {
+    fn places_are_bounded_by_holder_and_at_all_and_are_given_back() {
         let places = Arc::new(Places::new(WatchConfig {
             most: 3,
             most_per_caller: 2,
             ..WatchConfig::default()
         }));
-        let first = places.take(Some("a")).unwrap();
-        let _second = places.take(Some("a")).unwrap();
-        assert!(places.take(Some("a")).is_none());
-        let _third = places.take(None).unwrap();
-        assert!(places.take(Some("b")).is_none());
+        let first = places.take(Some("a"), Transport::Loopback).unwrap();
+        let _second = places.take(Some("a"), Transport::Loopback).unwrap();
+        assert!(places.take(Some("a"), Transport::Loopback).is_none());
+        let _third = places.take(None, Transport::Loopback).unwrap();
+        assert!(places.take(Some("b"), Transport::Loopback).is_none());
         drop(first);
         assert_eq!(places.taken(), 2);
-        assert!(places.take(Some("a")).is_some());
+        assert!(places.take(Some("a"), Transport::Loopback).is_some());
         assert_eq!(places.taken(), 2);
     }
 }

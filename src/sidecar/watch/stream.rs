@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `decision` | at once, and when the answer changes | an AuthZEN answer |
 //! | `link` | at once, and when the authority is lost or heard again | `{"connected":…,"staleness_ms":…}` |
-//! | a comment | nothing was said for as long as the heartbeat | |
+//! | a comment | nothing was told for as long as the heartbeat | |
 //! | `end` | the sidecar stops, or the question cannot be asked any more | `{"reason":…}` |
 //!
 //! The id of a `decision` is a freshness token of its facts.
@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::places::Place;
@@ -31,6 +32,10 @@ use crate::sidecar::why::Why;
 
 /// After an answer that says that policies are on their way.
 const SOON: Duration = Duration::from_millis(20);
+
+/// While facts are too old and the authority is heard: the next heartbeat from it makes them new,
+/// and wakes nobody.
+const RENEWED: Duration = Duration::from_millis(200);
 
 /// Ends a connection that does not read what it is sent. The flag is set before anybody is woken.
 #[derive(Debug, Default)]
@@ -78,6 +83,8 @@ pub(in crate::sidecar) struct Watch {
     pub(in crate::sidecar) told: Option<Outcome>,
     /// Where it is told. Full: the reader is too slow.
     pub(in crate::sidecar) sender: mpsc::Sender<Bytes>,
+    /// When something was told last.
+    pub(in crate::sidecar) spoke: Instant,
     pub(in crate::sidecar) cut: Arc<Cut>,
     pub(in crate::sidecar) stop: Stop,
     pub(in crate::sidecar) _place: Place,
@@ -98,8 +105,11 @@ pub(in crate::sidecar) async fn run(mut watch: Watch) {
     loop {
         // Before it is asked: what comes while it is asked wakes it again.
         changes.mark_unchanged();
-        let told = watch.tell_link(&mut connected).and(watch.ask().await);
-        let pause = match told {
+        let told = match watch.tell_link(&mut connected) {
+            Ok(()) => watch.ask().await,
+            Err(ended) => Err(ended),
+        };
+        let pause = match told.and_then(|()| watch.live()) {
             Ok(()) => watch.pause(),
             Err(Ended::Unread) => return,
             Err(Ended::Refused) => {
@@ -109,11 +119,7 @@ pub(in crate::sidecar) async fn run(mut watch: Watch) {
         };
         tokio::select! {
             _ = changes.changed() => {}
-            () = tokio::time::sleep(pause) => {
-                if pause >= watch.heartbeat && watch.send(Bytes::from_static(b":\n\n")).is_err() {
-                    return;
-                }
-            }
+            () = tokio::time::sleep(pause) => {}
             () = watch.stop.requested() => {
                 let _ = watch.send(end("stopping"));
                 return;
@@ -136,7 +142,7 @@ impl Watch {
     }
 
     /// Tells whether the authority is heard, if that is news.
-    fn tell_link(&self, told: &mut Option<bool>) -> Result<(), Ended> {
+    fn tell_link(&mut self, told: &mut Option<bool>) -> Result<(), Ended> {
         let connected = self.state.link().connected;
         if told.replace(connected) == Some(connected) {
             return Ok(());
@@ -146,20 +152,34 @@ impl Watch {
         self.send(format!("event: link\ndata: {data}\n\n").into())
     }
 
-    /// Until when nothing can change unnoticed: facts grow stale, and policies may read the clock.
+    /// Gives a sign of life when one is due, whatever happened meanwhile: it is by writing that one
+    /// finds out who is gone.
+    fn live(&mut self) -> Result<(), Ended> {
+        if self.spoke.elapsed() < self.heartbeat {
+            return Ok(());
+        }
+        self.send(Bytes::from_static(b":\n\n"))
+    }
+
+    /// Until when nothing can change unnoticed and nothing is due: facts grow stale, and policies may
+    /// read the clock.
     fn pause(&self) -> Duration {
-        if self.told.is_some_and(|told| told.why == Why::Overtaken) {
-            return SOON;
+        let due = self.heartbeat.saturating_sub(self.spoke.elapsed());
+        match self.told.map(|told| told.why) {
+            Some(Why::Overtaken) => return due.min(SOON),
+            Some(Why::Stale) if self.state.link().connected => return due.min(RENEWED),
+            _ => {}
         }
         let left = self.question.max_staleness.and_then(|most| {
             let staleness = self.state.staleness()?;
             // One that is reached is not yet exceeded.
             Some(most.checked_sub(staleness)? + Duration::from_millis(1))
         });
-        left.map_or(self.heartbeat, |left| left.min(self.heartbeat))
+        left.map_or(due, |left| left.min(due))
     }
 
-    fn send(&self, event: Bytes) -> Result<(), Ended> {
+    fn send(&mut self, event: Bytes) -> Result<(), Ended> {
+        self.spoke = Instant::now();
         send(&self.sender, &self.cut, event)
     }
 }

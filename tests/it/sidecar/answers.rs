@@ -338,6 +338,44 @@ async fn a_kept_connection_answers_pipelined_requests_in_order() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_are_not_kept_without_bound() {
+    use tokio::io::AsyncWriteExt;
+    const BATCHES: usize = 400;
+    let running = Running::start().await;
+    let socket = tokio::net::UnixStream::connect(&running.socket)
+        .await
+        .unwrap();
+    let (_never_read, mut write) = socket.into_split();
+    let body = format!("{{\"evaluations\":[{}{{}}]}}", "{},".repeat(999));
+    let batch = post("/access/v1/evaluations", "", &body).replace("connection: close\r\n", "");
+    let writing = async move {
+        for _ in 0..BATCHES {
+            write.write_all(batch.as_bytes()).await.unwrap();
+        }
+        // Held open: an end would be another reason to stop.
+        std::future::pending::<u64>().await
+    };
+    // Others are answered meanwhile, and are the clock: nothing more happens when many of them came
+    // and went without another batch.
+    let others = async {
+        let (mut last, mut quiet) = (0, 0);
+        while quiet < 300 {
+            let status = running.get_unix("/v1/status").await.json();
+            let denied = status["decisions"]["denied"].as_u64().unwrap();
+            quiet = if denied == last { quiet + 1 } else { 0 };
+            last = denied;
+        }
+        last
+    };
+    let last = tokio::select! {
+        never = writing => never,
+        last = others => last,
+    };
+    assert!(last > 0);
+    assert!(last < 100 * 1000, "{last} items were answered to nobody");
+}
+
+#[tokio::test]
 async fn the_metadata_names_the_configured_public_url() {
     let running = Running::with(|config| {
         config.public_url = Some("https://pdp.internal".to_owned());

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use doorward::domain::Secret;
+use doorward::runtime::Clock;
 use doorward::sidecar::callers::{Ask, CallerConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -253,6 +254,102 @@ async fn a_stop_ends_streams_with_a_word() {
     };
     let (stopped, last) = tokio::join!(stopping, reading);
     assert_eq!((stopped, last.as_str()), (Ok(()), "end"));
+}
+
+#[tokio::test]
+async fn a_watch_that_was_told_stale_is_told_when_facts_are_new_again() {
+    let running = Running::start().await;
+    let (state, clock) = (running.sidecar.state(), &running.clock);
+    let hear = || {
+        let revision = state.view().revision();
+        state.hear(revision, clock.since_boot()).unwrap();
+    };
+    hear();
+    let headers = "doorward-max-staleness: 300ms\r\n";
+    let mut reader = running.watch(headers, &question("acme", 1, "write")).await;
+    assert!(reader.decision().await.0);
+    clock.advance(Duration::from_secs(1));
+    let (allowed, event) = reader.decision().await;
+    assert!(!allowed);
+    assert_eq!(event.data["context"]["reason"]["code"], "stale");
+    // The authority was heard all the time, so this is no news of the link.
+    hear();
+    assert!(reader.decision().await.0);
+}
+
+#[tokio::test]
+async fn a_sign_of_life_comes_however_often_facts_change() {
+    let mut running = Running::with(|config| {
+        config.watch.heartbeat = Duration::from_millis(50);
+    })
+    .await;
+    let mut reader = running.watch("", &question("acme", 1, "write")).await;
+    // What does not concern it, again and again, until there is a comment.
+    let mut role = 1;
+    loop {
+        role = 3 - role;
+        running.apply(vec![member(2, 2, role)]);
+        let next = tokio::time::timeout(Duration::from_millis(5), reader.event()).await;
+        if next.is_ok_and(|event| event.unwrap().name.is_empty()) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_watch_does_not_silence_it() {
+    let mut running = Running::start().await;
+    let mut reader = running.watch("", &question("acme", 1, "write")).await;
+    assert!(reader.decision().await.0);
+    reader.stream.write_all(b"\r\nGET /he").await.unwrap();
+    running.apply(vec![no_member(1, 1)]);
+    assert!(!reader.decision().await.0);
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_byte_behind_and_goes_gives_the_place_back() {
+    let running = Running::with(|config| {
+        config.watch.heartbeat = Duration::from_millis(50);
+    })
+    .await;
+    let mut reader = running.watch("", &question("acme", 1, "write")).await;
+    reader.stream.write_all(b"X").await.unwrap();
+    drop(reader);
+    while !running
+        .get_unix("/metrics")
+        .await
+        .body
+        .contains("doorward_sidecar_watches 0")
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_cut_off() {
+    let mut running = Running::start().await;
+    let mut stream = tokio::net::UnixStream::connect(&running.socket)
+        .await
+        .unwrap();
+    let request = request("", &question("acme", 1, "write").to_string());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let watches = async |running: &Running, wanted: &str| {
+        let metrics = running.get_unix("/metrics").await.body;
+        metrics.contains(&format!("doorward_sidecar_watches {wanted}"))
+    };
+    while !watches(&running, "1").await {}
+    // More than the socket and the connection's own buffer take.
+    for round in 0..20_000 {
+        running.apply(vec![if round % 2 == 0 {
+            no_member(1, 1)
+        } else {
+            member(1, 1, 2)
+        }]);
+        if round % 16 == 0 && watches(&running, "0").await {
+            return;
+        }
+    }
+    panic!("it is still there");
 }
 
 struct Random(u64);
