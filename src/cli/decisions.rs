@@ -1,5 +1,6 @@
 //! `doorward decisions`: records of the sidecar's decision log.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,7 +55,44 @@ pub(super) fn run(args: &DecisionsArgs, output: Output) -> Result<ExitCode, CliE
     let record: Value = serde_json::from_str(&line)
         .map_err(|error| CliError::usage(format!("the record is no JSON: {error}")))?;
     output.show(&record, |record| {
-        serde_json::to_string_pretty(record).unwrap_or_default()
+        printable(&serde_json::to_string_pretty(record).unwrap_or_default())
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// JSON for a terminal: what a caller wrote into a record must neither move the cursor nor turn the
+/// direction of what stands behind it.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (c.is_control() && c != '\n') {
+            // None of them is beyond the first plane.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_cannot_steer_the_terminal_and_stays_the_json_it_was() {
+        let value = serde_json::json!({"id": "a\u{9b}2J\u{202e}b\u{1b}\u{7f}é\u{2066}"});
+        let shown = printable(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(
+            shown.chars().all(|c| c == '\n' || !c.is_control()),
+            "{shown:?}"
+        );
+        assert!(
+            !shown.contains('\u{202e}') && !shown.contains('\u{2066}'),
+            "{shown:?}"
+        );
+        assert!(shown.contains('é'));
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
 }

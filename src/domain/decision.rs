@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+
 use super::change::Revision;
 
 /// Allow or deny. There is no third: unsure means deny.
@@ -69,19 +71,11 @@ impl DecisionId {
 
     /// The text form, without the formatting machinery.
     pub fn text(self) -> [u8; Self::LEN] {
+        let [_, _, count @ ..] = self.count.to_be_bytes();
         let mut text = [0; Self::LEN];
-        let nibbles = (0..16)
-            .rev()
-            .map(|place| self.maker >> (4 * place))
-            .chain((0..12).rev().map(|place| self.count >> (4 * place)));
-        for (slot, nibble) in text.iter_mut().zip(nibbles) {
-            let digit = (nibble & 0xF) as u8;
-            *slot = if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' + digit - 10
-            };
-        }
+        let (maker, rest) = text.split_at_mut(16);
+        HEXLOWER.encode_mut(&self.maker.to_be_bytes(), maker);
+        HEXLOWER.encode_mut(&count, rest);
         text
     }
 }

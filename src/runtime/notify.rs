@@ -4,7 +4,9 @@ use sd_notify::NotifyState;
 
 /// The process answers, and `status` says what is to be known about it.
 pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    // A line is a line of the protocol: systemd would take the first for the whole.
+    let status = status.replace('\n', "; ");
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
 /// The configuration is being read again; [`ready`] follows, whatever comes of it.

@@ -33,6 +33,9 @@ const QUEUE_MIN: u64 = 64 * 1024;
 /// The smallest file: whatever is written at once fits.
 const FILE_MIN: u64 = 1024 * 1024;
 
+/// The shortest age of a file.
+const AGE_MIN: Duration = Duration::from_mins(1);
+
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
@@ -160,6 +163,11 @@ impl DecisionLogConfig {
                 self.rotate_bytes < FILE_MIN,
                 "rotate_size",
                 "1MiB or more is wanted",
+            ),
+            (
+                self.rotate_age < AGE_MIN,
+                "rotate_age",
+                "1m or more is wanted",
             ),
             (
                 self.total_bytes < 2 * self.rotate_bytes,

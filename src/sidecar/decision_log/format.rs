@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Form;
 use super::config::DecisionLogConfig;
 use super::fields::Field;
+use super::json::{Key, Object, key};
 use super::ocsf;
 use super::record::Record;
 use crate::crypto::digest::KeyedHash;
@@ -29,14 +30,19 @@ impl Serialize for Text<'_> {
         match self {
             Self::Plain(text) => serializer.serialize_str(text),
             Self::Id(id) => serializer.serialize_str(id.hyphenated().encode_lower(&mut [0; 36])),
-            Self::Hashed(half) => {
-                let mut text = [0; 34];
-                let (mark, digits) = text.split_at_mut(2);
-                mark.copy_from_slice(b"h:");
-                data_encoding::HEXLOWER.encode_mut(half, digits);
-                serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
-            }
+            Self::Hashed(half) => Self::hashed(*half, |text| serializer.serialize_str(text)),
         }
+    }
+}
+
+impl Text<'_> {
+    /// Gives `to` the text of a keyed hash.
+    pub(super) fn hashed<T>(half: [u8; 16], to: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; 34];
+        let (mark, digits) = text.split_at_mut(2);
+        mark.copy_from_slice(b"h:");
+        data_encoding::HEXLOWER.encode_mut(&half, digits);
+        to(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -91,11 +97,9 @@ impl Masks {
 }
 
 /// Something with a type and an id.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Entity<'a> {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Text<'a>>,
 }
 
@@ -106,53 +110,33 @@ impl<'a> Entity<'a> {
 }
 
 /// A record, masked and named: our own form of a line.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Line<'a> {
-    #[serde(serialize_with = "id")]
     pub(super) id: DecisionId,
     pub(super) time: &'a str,
     pub(super) decision: &'static str,
     pub(super) reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<&'a str>,
     pub(super) door: &'static str,
     pub(super) transport: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) caller: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) uid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request_id: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subject: Option<Entity<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) action: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) resource: Option<Entity<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) organization: Option<Text<'a>>,
     /// The roles that the member held.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) roles: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) grant: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token_id: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) host: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revision: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) staleness_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) context: Option<Value>,
 }
 
@@ -169,8 +153,8 @@ impl<'a> Line<'a> {
         roles: Option<&'a RawValue>,
     ) -> Self {
         let plain = |field, text: Option<&'a str>| masks.text(field, text.map(Text::Plain));
-        let uuid = |field, bytes: Option<minicbor::bytes::ByteArray<16>>| {
-            masks.text(field, bytes.map(|bytes| Text::Id(Uuid::from_bytes(*bytes))))
+        let uuid = |field, bytes: Option<[u8; 16]>| {
+            masks.text(field, bytes.map(|bytes| Text::Id(Uuid::from_bytes(bytes))))
         };
         let asker = &record.asker;
         let token = record.token.as_ref();
@@ -219,16 +203,58 @@ impl<'a> Line<'a> {
     /// Appends the line in `form`, with its end.
     pub(super) fn write(&self, form: Form, at: Timestamp, out: &mut Vec<u8>) {
         let begun = out.len();
-        let written = match form {
-            Form::Doorward => serde_json::to_writer(&mut *out, self),
-            Form::Ocsf => serde_json::to_writer(&mut *out, &ocsf::Activity::of(self, at)),
-        };
-        // A Vec takes every write, and every text is a JSON string.
-        if written.is_err() {
-            out.truncate(begun);
-            return;
+        match form {
+            Form::Doorward => self.write_fields(Object::begin(out)),
+            Form::Ocsf => {
+                // A Vec takes every write, and every text is a JSON string.
+                if serde_json::to_writer(&mut *out, &ocsf::Activity::of(self, at)).is_err() {
+                    return out.truncate(begun);
+                }
+            }
         }
         out.push(b'\n');
+    }
+
+    fn write_fields(&self, mut line: Object<'_>) {
+        line.word(
+            key!("id"),
+            std::str::from_utf8(&self.id.text()).unwrap_or_default(),
+        );
+        line.word(key!("time"), self.time);
+        line.word(key!("decision"), self.decision);
+        line.text(key!("reason"), Some(Text::Plain(self.reason)));
+        line.text(key!("detail"), self.detail.map(Text::Plain));
+        line.word(key!("door"), self.door);
+        line.word(key!("transport"), self.transport);
+        line.text(key!("caller"), self.caller);
+        line.number(key!("uid"), self.uid.map(u64::from));
+        line.text(key!("request_id"), self.request_id);
+        entity(&mut line, key!("subject"), self.subject.as_ref());
+        line.text(key!("action"), self.action.map(Text::Plain));
+        entity(&mut line, key!("resource"), self.resource.as_ref());
+        line.text(key!("organization"), self.organization);
+        line.raw(key!("roles"), self.roles.map(RawValue::get));
+        line.text(key!("client"), self.client);
+        line.text(key!("session"), self.session);
+        line.text(key!("grant"), self.grant);
+        line.text(key!("token_id"), self.token_id);
+        line.text(key!("route"), self.route.map(Text::Plain));
+        line.text(key!("method"), self.method.map(Text::Plain));
+        line.text(key!("host"), self.host);
+        line.number(key!("revision"), self.revision);
+        line.number(key!("staleness_ms"), self.staleness_ms);
+        let context = self.context.as_ref().map(Value::to_string);
+        line.raw(key!("context"), context.as_deref());
+        line.end();
+    }
+}
+
+fn entity(line: &mut Object<'_>, key: Key, entity: Option<&Entity<'_>>) {
+    if let Some(entity) = entity {
+        line.object(key, |inner| {
+            inner.text(key!("type"), entity.kind.map(Text::Plain));
+            inner.text(key!("id"), entity.id);
+        });
     }
 }
 

@@ -10,8 +10,10 @@
 mod config;
 mod fields;
 mod format;
+mod json;
 mod notes;
 mod ocsf;
+mod packed;
 mod queue;
 mod record;
 mod sampling;

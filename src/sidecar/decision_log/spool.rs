@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde_json::Value;
 
 use super::config::DecisionLogConfig;
@@ -25,6 +26,9 @@ const BEFORE: (&str, &str) = ("decisions-", ".jsonl");
 
 /// How much is looked through at a time for the end of the last line.
 const BLOCK: usize = 64 * 1024;
+
+/// A link is not followed, and what waits for a reader is not waited for.
+const NOT_ELSEWHERE: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).cast_signed();
 
 /// The longest line that is looked for.
 const LINE_MAX: u64 = 1024 * 1024;
@@ -97,8 +101,14 @@ impl Spool {
             .append(true)
             .create(true)
             .mode(0o640)
+            .custom_flags(NOT_ELSEWHERE)
             .open(self.active())?;
-        let length = file.metadata()?.len();
+        let found = file.metadata()?;
+        if !found.is_file() {
+            // Nothing that somebody put there leads to another file, which would be cut.
+            return Err(io::Error::other("it is no regular file"));
+        }
+        let length = found.len();
         let whole = end_of_lines(&mut file, length)?;
         if whole < length {
             file.set_len(whole)?;
@@ -208,8 +218,17 @@ impl Spool {
 
     /// Makes what was written survive a loss of power.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let Some(open) = self.open.as_ref().filter(|_| self.dirty) {
-            open.file.sync_data()?;
+        if !self.dirty {
+            return Ok(());
+        }
+        match &self.open {
+            Some(open) => open.file.sync_data()?,
+            // Closed after a failure, with lines before it that are not synced.
+            None => OpenOptions::new()
+                .append(true)
+                .custom_flags(NOT_ELSEWHERE)
+                .open(self.active())?
+                .sync_data()?,
         }
         self.dirty = false;
         Ok(())
@@ -273,12 +292,25 @@ fn first_time(file: &mut File) -> io::Result<Option<Timestamp>> {
 ///
 /// The directory or a file cannot be read.
 pub fn find(directory: &Path, id: DecisionId) -> io::Result<Option<String>> {
+    match find_once(directory, id)? {
+        // A file may have made way between the list and the look.
+        None => find_once(directory, id),
+        found => Ok(found),
+    }
+}
+
+fn find_once(directory: &Path, id: DecisionId) -> io::Result<Option<String>> {
     let mut files = rotated(directory)?;
     files.push(directory.join(ACTIVE));
     let text = id.text();
     for path in files.iter().rev() {
-        let file = match File::open(path) {
-            Ok(file) => file,
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(NOT_ELSEWHERE)
+            .open(path);
+        let file = match opened {
+            Ok(file) if file.metadata()?.is_file() => file,
+            Ok(_) => continue,
             // Deleted or renamed meanwhile; without a first file there is no log yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),

@@ -12,6 +12,7 @@ use super::config::{DecisionLogConfig, Form};
 use super::fields::Field;
 use super::format::{Line, Masks, Times};
 use super::notes::Notes;
+use super::packed::Unpack;
 use super::queue::{LogCounts, Queue};
 use super::record::{AskedToken, Asker, Door, Record};
 use super::spool::{ACTIVE, Spool, find};
@@ -35,15 +36,15 @@ fn record() -> Record<'static> {
         reason: "scope",
         revision: Some(7),
         staleness_ms: Some(12),
-        user: Some([0x11; 16].into()),
+        user: Some([0x11; 16]),
         action: Some("read"),
         resource_type: Some("docs:page"),
         resource_id: Some("p1"),
-        organization: Some([0x22; 16].into()),
+        organization: Some([0x22; 16]),
         token: Some(AskedToken {
             client: "board",
-            session: Some([0x33; 16].into()),
-            grant: Some([0x44; 16].into()),
+            session: Some([0x33; 16]),
+            grant: Some([0x44; 16]),
             id: "t1",
         }),
         route: Some("page"),
@@ -182,12 +183,12 @@ fn what_is_asked_again_is_recorded_once_and_what_is_refused_never() {
     notes.begin();
     let mut taken = Vec::new();
     queue.take(&mut taken);
-    let mut decoder = minicbor::Decoder::new(&taken);
-    let record: Record<'_> = decoder.decode().unwrap();
+    let mut rest = Unpack(&taken);
+    let record = Record::decode(&mut rest).unwrap();
     assert_eq!(record.decision_id(), kept);
     assert!(record.allow);
     assert_eq!(record.context, None, "only where the configuration says so");
-    assert_eq!(decoder.position(), taken.len());
+    assert!(rest.0.is_empty());
 }
 
 fn spool(directory: &Path, change: impl FnOnce(&mut DecisionLogConfig)) -> Spool {
@@ -336,4 +337,19 @@ fn times_are_told_to_the_microsecond() {
     ] {
         assert_eq!(times.text(Timestamp::from_unix_micros(micros)), wanted);
     }
+}
+
+#[test]
+fn a_link_in_the_directory_is_not_followed_and_what_it_leads_to_is_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("log");
+    fs::create_dir(&directory).unwrap();
+    let other = folder.path().join("other");
+    fs::write(&other, "no line").unwrap();
+    std::os::unix::fs::symlink(&other, directory.join(ACTIVE)).unwrap();
+    Spool::open(&directory, &DecisionLogConfig::default(), NOW).unwrap_err();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "no line");
+    fs::remove_file(directory.join(ACTIVE)).unwrap();
+    std::os::unix::fs::symlink(&other, directory.join("decisions-1.jsonl")).unwrap();
+    find(&directory, DecisionId::new(1, 1)).unwrap_err();
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::config::{DecisionLogConfig, Form};
 use super::format::{Line, Masks, Times};
 use super::notes::Notes;
+use super::packed::Unpack;
 use super::queue::{LogCounts, Queue};
 use super::record::Record;
 use super::spool::Spool;
@@ -112,6 +113,7 @@ impl DecisionLog {
             times: Times::default(),
             roles: Roles::default(),
             taken: Vec::new(),
+            written: 0,
             lines: Vec::new(),
             in_lines: 0,
             synced: None,
@@ -165,7 +167,9 @@ struct Writer {
     state: Arc<State>,
     times: Times,
     roles: Roles,
+    /// Records, and up to where they are lines already.
     taken: Vec<u8>,
+    written: usize,
     /// Lines that are not written yet, and how many.
     lines: Vec<u8>,
     in_lines: u64,
@@ -211,43 +215,54 @@ impl Writer {
 
     /// Writes all that waits. What cannot be written stays, and the queues fill meanwhile.
     fn empty_queues(&mut self) {
-        if !self.flush() {
+        // What an attempt that failed left.
+        if !self.write_taken() {
             return;
         }
         for place in 0..self.queues.len() {
-            let mut taken = std::mem::take(&mut self.taken);
             if let Some(queue) = self.queues.get(place) {
-                queue.take(&mut taken);
+                queue.take(&mut self.taken);
             }
-            self.format(&taken);
-            self.taken = taken;
+            if !self.write_taken() {
+                return;
+            }
         }
         self.flush();
     }
 
-    fn format(&mut self, records: &[u8]) {
+    /// Makes lines of what was taken, and writes them in pieces: no more is held as text than a
+    /// piece, whatever waits. `false`: the rest is still there.
+    fn write_taken(&mut self) -> bool {
+        let taken = std::mem::take(&mut self.taken);
+        let mut rest = Unpack(taken.get(self.written..).unwrap_or_default());
         let state = Arc::clone(&self.state);
         let view = state.view();
-        let mut decoder = minicbor::Decoder::new(records);
-        while decoder.position() < records.len() {
-            let record: Record<'_> = match decoder.decode() {
-                Ok(record) => record,
-                Err(error) => {
-                    // Our own bytes: a mistake of this program's.
-                    tracing::error!(%error, "records of the decision log cannot be read");
-                    LogCounts::add(&self.counts.lost, 1);
-                    return;
-                }
+        let mut goes_on = true;
+        while !rest.0.is_empty() {
+            if (self.failing || self.lines.len() >= BATCH) && !self.flush() {
+                goes_on = false;
+                break;
+            }
+            let Some(record) = Record::decode(&mut rest) else {
+                // Our own bytes: a mistake of this program's.
+                tracing::error!("records of the decision log cannot be read");
+                LogCounts::add(&self.counts.lost, 1);
+                rest = Unpack(&[]);
+                break;
             };
             let at = Timestamp::from_unix_micros(record.at);
             let roles = record.roles.map(|set| self.roles.of(&view, set));
             let line = Line::of(&record, &self.masks, self.times.text(at), roles);
             line.write(self.form, at, &mut self.lines);
             self.in_lines += 1;
-            if self.lines.len() >= BATCH && !self.failing {
-                self.flush();
-            }
         }
+        self.written = taken.len() - rest.0.len();
+        self.taken = taken;
+        if goes_on {
+            self.taken.clear();
+            self.written = 0;
+        }
+        goes_on
     }
 
     /// Writes the lines. `false`: they are still there.
@@ -305,7 +320,11 @@ impl Writer {
         if let Some(spool) = &mut self.spool
             && let Err(error) = spool.sync()
         {
+            // Again with the next attempt.
+            self.synced = Some(Instant::now());
             self.failed("synced", &error);
+        } else if self.lines.is_empty() {
+            self.failing = false;
         }
     }
 
@@ -322,7 +341,136 @@ impl Drop for Writer {
     /// Also when it is dropped at the deadline of a stop: what is there is written.
     fn drop(&mut self) {
         self.empty_queues();
-        LogCounts::add(&self.counts.lost, self.in_lines);
+        let mut lost = self.in_lines + count(self.taken.get(self.written..).unwrap_or_default());
+        for queue in &self.queues {
+            queue.take(&mut self.taken);
+            lost += count(&self.taken);
+        }
+        LogCounts::add(&self.counts.lost, lost);
         self.sync();
+    }
+}
+
+/// How many records there are.
+fn count(records: &[u8]) -> u64 {
+    let mut rest = Unpack(records);
+    let mut count = 0;
+    while Record::decode(&mut rest).is_some() {
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::CustomPolicies;
+    use crate::runtime::ManualClock;
+    use crate::sidecar::config::Config;
+
+    fn writer(directory: &Path, config: &DecisionLogConfig) -> Writer {
+        let settings = Config::for_data(directory);
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let custom = CustomPolicies::none();
+        let state = State::new(&settings.cache, settings.mapping, custom, clock).unwrap();
+        Writer {
+            form: config.form,
+            masks: Masks::new(config),
+            fsync: config.fsync,
+            stdout: false,
+            spool: Some(Spool::open(directory, config, Timestamp::EPOCH).unwrap()),
+            queues: vec![Arc::new(Queue::new(config.queue_bytes))],
+            counts: Arc::default(),
+            state: Arc::new(state),
+            times: Times::default(),
+            roles: Roles::default(),
+            taken: Vec::new(),
+            written: 0,
+            lines: Vec::new(),
+            in_lines: 0,
+            synced: None,
+            failing: false,
+        }
+    }
+
+    fn records(count: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in 0..count {
+            let record = Record {
+                id: (1, number),
+                reason: "roles",
+                ..Record::default()
+            };
+            record.encode(&mut bytes);
+        }
+        bytes
+    }
+
+    fn sizes(directory: &Path) -> Vec<u64> {
+        fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect()
+    }
+
+    #[test]
+    fn a_backlog_is_written_in_pieces_and_no_file_outgrows_its_size() {
+        const COUNT: u64 = 40_000;
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("log");
+        let config = DecisionLogConfig {
+            rotate_bytes: 1 << 20,
+            ..DecisionLogConfig::default()
+        };
+        let mut writer = writer(&directory, &config);
+        // Nothing can be renamed or made: it fails in the middle.
+        let away = folder.path().join("away");
+        writer.queues.first().unwrap().hand_over(&records(COUNT));
+        fs::rename(&directory, &away).unwrap();
+        for _ in 0..3 {
+            writer.empty_queues();
+            assert!(writer.failing);
+            assert!(writer.lines.len() < 2 * BATCH, "{}", writer.lines.len());
+        }
+        fs::rename(&away, &directory).unwrap();
+        writer.empty_queues();
+        assert!(!writer.failing);
+        assert_eq!(
+            writer
+                .counts
+                .written
+                .load(std::sync::atomic::Ordering::Relaxed),
+            COUNT
+        );
+        let sizes = sizes(&directory);
+        assert!(sizes.len() > 4, "{sizes:?}");
+        assert!(
+            sizes.iter().all(|size| *size <= config.rotate_bytes),
+            "{sizes:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_never_written_is_counted_as_lost_wherever_it_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("log");
+        let config = DecisionLogConfig {
+            rotate_bytes: 1 << 20,
+            ..DecisionLogConfig::default()
+        };
+        let mut writer = writer(&directory, &config);
+        let counts = Arc::clone(&writer.counts);
+        writer.queues.first().unwrap().hand_over(&records(40_000));
+        fs::rename(&directory, folder.path().join("away")).unwrap();
+        writer.empty_queues();
+        writer.queues.first().unwrap().hand_over(&records(7));
+        drop(writer);
+        let number =
+            |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(number(&counts.written) + number(&counts.lost), 40_007);
+        assert!(number(&counts.lost) > 7);
     }
 }

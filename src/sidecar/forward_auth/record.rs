@@ -28,7 +28,7 @@ pub(super) fn note(
         Access::Public | Access::SignedIn => None,
     });
     let place = wanted.and_then(|wanted| wanted.resource_id);
-    let bytes = |id: u128| id.to_be_bytes().into();
+    let bytes = |id: u128| id.to_be_bytes();
     log.note(asked.outcome == DoorOutcome::Allowed, || Record {
         at: state.clock().now().unix_micros(),
         asker: from,
