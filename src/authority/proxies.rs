@@ -126,6 +126,11 @@ impl Proxies {
         }
     }
 
+    /// Whether nobody is trusted.
+    pub const fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
     /// Where a request came from.
     pub fn client(&self, peer: Option<Peer>, headers: &HeaderMap) -> ClientAddress {
         let (own, by_proxy) = match peer {

@@ -7,6 +7,7 @@ use super::client::ClientArgs;
 use super::completions::CompletionsArgs;
 use super::decisions::DecisionsArgs;
 use super::dev::DevArgs;
+use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::invite::InviteArgs;
 use super::manifest::ManifestArgs;
@@ -56,6 +57,7 @@ pub(super) enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
     Status(StatusArgs),
+    Doctor(DoctorArgs),
     Manifest(ManifestArgs),
     Policy(PolicyArgs),
     Routes(RoutesArgs),

@@ -11,6 +11,7 @@ mod completions;
 mod decisions;
 mod declared;
 mod dev;
+mod doctor;
 pub mod error;
 mod explain;
 mod http;

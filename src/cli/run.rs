@@ -7,8 +7,8 @@ use super::error::CliError;
 use super::output::{Format, Output};
 use super::profile::Profile;
 use super::{
-    check, client, completions, decisions, dev, explain, invite, manifest, member, openapi, org,
-    policy, provider, routes, status, user,
+    check, client, completions, decisions, dev, doctor, explain, invite, manifest, member, openapi,
+    org, policy, provider, routes, status, user,
 };
 use crate::domain::Secret;
 
@@ -39,6 +39,7 @@ async fn dispatch(
         Command::Check(args) => check::run(args, &profile()?, output).await,
         Command::Explain(args) => explain::run(args, &profile()?, output).await,
         Command::Status(_) => Ok(status::run(&profile()?, output).await),
+        Command::Doctor(args) => doctor::run(args, &cli.connection, &profile()?, output).await,
         Command::Policy(args) => policy::run(args, profile, output).await,
         Command::Routes(args) => routes::run(args, output),
         Command::Decisions(args) => decisions::run(args, output),

@@ -83,6 +83,14 @@ impl Copies {
         Ok(())
     }
 
+    /// The copy of a directory that a start would try first; the directory may be another process's.
+    pub fn newest_in(folder: &Path) -> Option<PathBuf> {
+        let copies = Self {
+            folder: folder.to_owned(),
+        };
+        copies.candidates().into_iter().next()
+    }
+
     /// The copies: the current one first, then the others, the newest first.
     fn candidates(&self) -> Vec<PathBuf> {
         let current = fs::read_to_string(self.folder.join(CURRENT))

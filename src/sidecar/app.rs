@@ -227,6 +227,15 @@ fn hold(directory: &Path) -> Result<Option<DirectoryLock>, StartError> {
     }
 }
 
+/// Whether a start would take the routes and gates; `false` without any.
+///
+/// # Errors
+///
+/// [`StartError`], as a start would end.
+pub fn check_doors(config: &Config, entropy: &Arc<dyn Entropy>) -> Result<bool, StartError> {
+    forward_auth(config, entropy).map(|doors| doors.is_some())
+}
+
 /// The doors of proxies, if there are routes.
 pub(in crate::sidecar) fn forward_auth(
     config: &Config,

@@ -4,6 +4,7 @@ mod authority;
 mod cleaner;
 mod cli;
 mod disk;
+mod doctor;
 mod documented;
 mod feed;
 mod input;

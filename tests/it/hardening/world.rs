@@ -17,7 +17,7 @@ pub struct Authority {
     process: Option<Process>,
     pub address: SocketAddr,
     pub data: PathBuf,
-    config: PathBuf,
+    pub config: PathBuf,
     log: PathBuf,
     pub secret: String,
     /// Configuration and log: on a disk that is never full.
