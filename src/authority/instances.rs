@@ -406,8 +406,7 @@ pub fn remove(
 ///
 /// # Errors
 ///
-/// [`InstancesError::UnknownService`]; [`InstancesError::Denied`] for an organization that there
-/// is not.
+/// [`InstancesError::UnknownService`].
 pub fn page(
     tx: &mut dyn Tx,
     service: &ServiceName,

@@ -101,24 +101,7 @@ impl DecisionLog {
     /// The system has no more threads.
     pub(in crate::sidecar) fn start(self, state: Arc<State>, tasks: &Tasks) -> io::Result<()> {
         let mut receiver = self.receiver;
-        let mut writer = Writer {
-            form: self.config.form,
-            masks: Masks::new(&self.config),
-            fsync: self.config.fsync,
-            stdout: self.config.stdout,
-            spool: self.spool,
-            queues: self.queues,
-            counts: self.counts,
-            state,
-            times: Times::default(),
-            roles: Roles::default(),
-            taken: Vec::new(),
-            written: 0,
-            lines: Vec::new(),
-            in_lines: 0,
-            synced: None,
-            failing: false,
-        };
+        let mut writer = Writer::new(&self.config, self.spool, self.queues, self.counts, state);
         // What dies with this function's own sender would keep the writer from its end.
         drop(self.sender);
         tasks.spawn_worker("decision-log", move || async move {
@@ -179,6 +162,33 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(
+        config: &DecisionLogConfig,
+        spool: Option<Spool>,
+        queues: Vec<Arc<Queue>>,
+        counts: Arc<LogCounts>,
+        state: Arc<State>,
+    ) -> Self {
+        Self {
+            form: config.form,
+            masks: Masks::new(config),
+            fsync: config.fsync,
+            stdout: config.stdout,
+            spool,
+            queues,
+            counts,
+            state,
+            times: Times::default(),
+            roles: Roles::default(),
+            taken: Vec::new(),
+            written: 0,
+            lines: Vec::new(),
+            in_lines: 0,
+            synced: None,
+            failing: false,
+        }
+    }
+
     async fn run(&mut self, told: &mut mpsc::Receiver<()>) {
         self.note_torn();
         loop {
@@ -376,24 +386,9 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let custom = CustomPolicies::none();
         let state = State::new(&settings.cache, settings.mapping, custom, clock).unwrap();
-        Writer {
-            form: config.form,
-            masks: Masks::new(config),
-            fsync: config.fsync,
-            stdout: false,
-            spool: Some(Spool::open(directory, config, Timestamp::EPOCH).unwrap()),
-            queues: vec![Arc::new(Queue::new(config.queue_bytes))],
-            counts: Arc::default(),
-            state: Arc::new(state),
-            times: Times::default(),
-            roles: Roles::default(),
-            taken: Vec::new(),
-            written: 0,
-            lines: Vec::new(),
-            in_lines: 0,
-            synced: None,
-            failing: false,
-        }
+        let spool = Spool::open(directory, config, Timestamp::EPOCH).unwrap();
+        let queues = vec![Arc::new(Queue::new(config.queue_bytes))];
+        Writer::new(config, Some(spool), queues, Arc::default(), Arc::new(state))
     }
 
     fn records(count: u64) -> Vec<u8> {
